@@ -1,0 +1,1 @@
+"""Who may do what: sites, keys, origins and visitor tokens."""

@@ -1,0 +1,238 @@
+"""From a request's credentials to the caller, and which origins may ask at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Generic, Literal, TypeVar
+
+from sqlalchemy import select
+
+from sitebrook.access import tables
+from sitebrook.access.keys import (
+    PUBLISHABLE_PREFIX,
+    SECRET_PREFIX,
+    Key,
+    find_key,
+    find_key_by_id,
+)
+from sitebrook.access.sites import Site, find_site
+from sitebrook.access.tokens import (
+    RENEWAL_LIFETIME,
+    TOKEN_LIFETIME,
+    TOKEN_PREFIX,
+    SigningSecret,
+    VisitorToken,
+    from_token,
+    is_source_signature,
+    load_signing_secrets,
+    to_source_signature,
+    to_token,
+)
+from sitebrook.db.engine import Database
+from sitebrook.db.tables import now
+from sitebrook.errors import NotAuthenticated, NotPermitted
+from sitebrook.ids import new_id
+
+T = TypeVar("T")
+
+# A change of keys, sites or origins is seen by every process within this time.
+_CACHE_S: Final = 1.0
+_CACHE_ENTRIES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: a site's server (secret key) or a visitor of its pages."""
+
+    site: Site
+    key_id: str
+    role: Literal["visitor", "publishable", "site", "admin"]
+    origin: str | None
+    visitor_id: str | None = None
+
+    @property
+    def has_secret_key(self) -> bool:
+        """Whether the caller is a server of the site, not a page."""
+        return self.role in {"site", "admin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request says of itself; ``own_origin`` is the server's, as the request named it."""
+
+    bearer: str | None
+    origin: str | None
+    own_origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class MintedVisitor:
+    """A visitor and the token that proves it."""
+
+    visitor_id: str
+    token: str
+    expires_at: datetime
+    site: Site
+
+
+class Gate:
+    """Turns credentials into callers; answers repeat look-ups from memory for one second."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._keys: _Cache[Key | None] = _Cache()
+        self._sites: _Cache[Site | None] = _Cache()
+        self._secrets: _Cache[tuple[SigningSecret, ...]] = _Cache()
+        self._origins: _Cache[frozenset[str]] = _Cache()
+
+    async def find_caller(self, credentials: Credentials) -> Caller:
+        """The caller that the credentials prove.
+
+        Raises NotAuthenticated without a valid key or token, NotPermitted from a foreign origin.
+        """
+        bearer = credentials.bearer or ""
+        if bearer.startswith(TOKEN_PREFIX):
+            return await self._find_visitor(bearer, credentials)
+        if not bearer:
+            raise NotAuthenticated(
+                "Send a key: `Authorization: Bearer sk-…`.", code="missing_api_key"
+            )
+        if not bearer.startswith((SECRET_PREFIX, PUBLISHABLE_PREFIX)):
+            raise NotAuthenticated("Keys of this server begin with sk- or pk-.")
+        key = await self._keys.load(bearer, lambda: self._read_key(bearer))
+        if key is None or key.revoked_at is not None:
+            raise NotAuthenticated("This key does not exist or was revoked.")
+        site = await self._find_site(key.site_id)
+        _check_origin(site, credentials, is_required=key.role == "publishable")
+        return Caller(site, key.id, key.role, credentials.origin)
+
+    async def mint_visitor(self, credentials: Credentials, old_token: str | None) -> MintedVisitor:
+        """A token for a new visitor, or for the same one when an old token of it is shown.
+
+        Raises like ``find_caller``; the caller must hold a publishable key.
+        """
+        caller = await self.find_caller(credentials)
+        if caller.role != "publishable" or caller.origin is None:
+            raise NotPermitted("Visitor tokens are made with a publishable key (pk-…).")
+        secrets = await self._load_secrets()
+        visitor_id = self._known_visitor(caller, old_token, secrets) or new_id("vis")
+        expires_at = now() + TOKEN_LIFETIME
+        token = VisitorToken(
+            visitor_id=visitor_id,
+            site_id=caller.site.id,
+            key_id=caller.key_id,
+            origin=caller.origin,
+            expires=int(expires_at.timestamp()),
+            secret_id=secrets[0].id,
+        )
+        return MintedVisitor(visitor_id, to_token(token, secrets[0]), expires_at, caller.site)
+
+    async def is_known_origin(self, origin: str) -> bool:
+        """Whether any site allows the origin, which is all that a preflight can be asked."""
+        return origin in await self._origins.load("", self._read_origins)
+
+    async def sign_source(self, document_id: str) -> str:
+        """The signature that a link to this document needs."""
+        return to_source_signature(document_id, (await self._load_secrets())[0])
+
+    async def is_signed_source(self, document_id: str, signature: str) -> bool:
+        """Whether the signature opens this document."""
+        return is_source_signature(signature, document_id, await self._load_secrets())
+
+    async def _find_visitor(self, bearer: str, credentials: Credentials) -> Caller:
+        token = from_token(bearer, await self._load_secrets())
+        key = await self._keys.load(token.key_id, lambda: self._read_key_by_id(token.key_id))
+        if key is None or key.revoked_at is not None:
+            raise NotAuthenticated("The key of this visitor token was revoked.")
+        site = await self._find_site(token.site_id)
+        if credentials.origin is not None and credentials.origin != token.origin:
+            raise _foreign_origin(credentials.origin)
+        _check_origin(site, credentials, is_required=False)
+        return Caller(site, key.id, "visitor", credentials.origin, token.visitor_id)
+
+    @staticmethod
+    def _known_visitor(
+        caller: Caller, old_token: str | None, secrets: tuple[SigningSecret, ...]
+    ) -> str | None:
+        if not old_token:
+            return None
+        try:
+            token = from_token(old_token, secrets, grace=RENEWAL_LIFETIME)
+        except NotAuthenticated:
+            return None  # too old or foreign: the page simply gets a new visitor
+        is_same = token.site_id == caller.site.id and token.origin == caller.origin
+        return token.visitor_id if is_same else None
+
+    async def _find_site(self, site_id: str) -> Site:
+        site = await self._sites.load(site_id, lambda: self._read_site(site_id))
+        if site is None:
+            raise NotAuthenticated("The site of this key does not exist.")
+        return site
+
+    async def _load_secrets(self) -> tuple[SigningSecret, ...]:
+        return await self._secrets.load("", self._read_secrets)
+
+    async def _read_key(self, value: str) -> Key | None:
+        async with self._database.begin() as connection:
+            return await find_key(connection, value)
+
+    async def _read_key_by_id(self, key_id: str) -> Key | None:
+        async with self._database.begin() as connection:
+            return await find_key_by_id(connection, key_id)
+
+    async def _read_site(self, site_id: str) -> Site | None:
+        async with self._database.begin() as connection:
+            return await find_site(connection, site_id)
+
+    async def _read_secrets(self) -> tuple[SigningSecret, ...]:
+        async with self._database.begin() as connection:
+            return await load_signing_secrets(connection)
+
+    async def _read_origins(self) -> frozenset[str]:
+        async with self._database.begin() as connection:
+            rows = await connection.execute(select(tables.site.c.allowed_origins))
+            return frozenset(origin for row in rows for origin in row[0])
+
+
+def _check_origin(site: Site, credentials: Credentials, *, is_required: bool) -> None:
+    origin = credentials.origin
+    if origin is None:
+        if is_required:
+            raise NotPermitted(
+                "A publishable key works only in a page: the request has no Origin header. "
+                "Use a secret key from a server.",
+                code="origin_required",
+            )
+        return
+    if origin != credentials.own_origin and origin not in site.allowed_origins:
+        raise _foreign_origin(origin)
+
+
+def _foreign_origin(origin: str) -> NotPermitted:
+    return NotPermitted(
+        f"This key may not be used from {origin[:200]}; add it to the site's allowed origins.",
+        code="origin_not_allowed",
+    )
+
+
+class _Cache(Generic[T]):
+    """Values by name, each kept for a second; bounded, oldest dropped first."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[float, T]] = {}
+
+    async def load(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
+        """The value, from memory or by ``read``."""
+        known = self._values.get(name)
+        if known is not None and time.monotonic() - known[0] < _CACHE_S:
+            return known[1]
+        started = time.monotonic()
+        value = await read()
+        self._values.pop(name, None)
+        if len(self._values) >= _CACHE_ENTRIES:
+            del self._values[next(iter(self._values))]
+        self._values[name] = (started, value)
+        return value

@@ -1,0 +1,176 @@
+"""``/api/documents``: what a site knows, for its server."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from litestar import delete, get, post
+from litestar.datastructures import UploadFile
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
+
+from sitebrook.access.gate import Caller
+from sitebrook.api.bodies import check_json, check_upload
+from sitebrook.api.schemas.documents import (
+    DeletedResponse,
+    DocumentListResponse,
+    DocumentRequest,
+    DocumentResponse,
+    RefusedDocumentResponse,
+    StoredDocumentResponse,
+    UploadResponse,
+)
+from sitebrook.errors import InvalidRequest, NotFound
+from sitebrook.ingestion.ingest import IngestedDocument
+from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.parts import Parts
+from sitebrook.retrieval.documents import (
+    Document,
+    delete_documents,
+    find_document,
+    list_documents,
+)
+
+_MAX_FILES: Final = 100
+
+
+@post(
+    "/api/documents",
+    guards=[check_json],
+    summary="Add or replace a document",
+    tags=["documents"],
+)
+async def add_document(
+    data: JSONBody[DocumentRequest],
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+) -> StoredDocumentResponse:
+    """Reads, cuts, embeds and stores one document; answers when questions can find it."""
+    source = data.source or data.title
+    if not source:
+        raise InvalidRequest("A document needs a source or a title.", param="source")
+    raw = RawDocument(source, data.content, data.type, data.title, _check_url(data.url))
+    return _to_stored(await parts.ingester.ingest_document(server.site, raw))
+
+
+@post("/api/documents/files", guards=[check_upload], summary="Upload files", tags=["documents"])
+async def upload_documents(
+    data: Annotated[list[UploadFile], Body(media_type=RequestEncodingType.MULTI_PART)],
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+) -> UploadResponse:
+    """Adds each file under its name; a file that cannot be read stops no other.
+
+    When none can be read, the request is refused with the first reason.
+    """
+    if not 0 < len(data) <= _MAX_FILES:
+        raise InvalidRequest(f"Send 1 to {_MAX_FILES} files.", param="files")
+    stored: list[StoredDocumentResponse] = []
+    refused: list[RefusedDocumentResponse] = []
+    for file in data:
+        raw = RawDocument(file.filename, await file.read(), file.content_type)
+        try:
+            stored.append(_to_stored(await parts.ingester.ingest_document(server.site, raw)))
+        except InvalidRequest as error:
+            refused.append(RefusedDocumentResponse(source=raw.source, reason=error.message))
+    if not stored:
+        raise InvalidRequest(
+            f"No file was stored. {refused[0].source}: {refused[0].reason}",
+            param="files",
+            code="document_refused",
+        )
+    return UploadResponse(documents=stored, refused=refused)
+
+
+@get("/api/documents", summary="List documents", tags=["documents"])
+async def list_site_documents(
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    after: FromQuery[str | None] = None,
+) -> DocumentListResponse:
+    """The site's documents, newest first."""
+    page = await list_documents(parts.database, server.site.id, limit=limit, after=after)
+    found = [_to_response(document) for document in page.documents]
+    return DocumentListResponse(
+        data=found, has_more=page.has_more, last_id=found[-1].id if found else None
+    )
+
+
+@get("/api/documents/{document_id:str}", summary="Read a document's facts", tags=["documents"])
+async def read_document(
+    document_id: FromPath[str],
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+) -> DocumentResponse:
+    """One document without its text."""
+    document = await find_document(parts.database, server.site.id, document_id)
+    if document is None:
+        raise _no_document()
+    return _to_response(document)
+
+
+@delete(
+    "/api/documents/{document_id:str}",
+    status_code=200,
+    summary="Delete a document",
+    tags=["documents"],
+)
+async def delete_document(
+    document_id: FromPath[str],
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+) -> DeletedResponse:
+    """Removes it with its chunks and embeddings; no later search finds it."""
+    if not await delete_documents(parts.database, server.site.id, [document_id]):
+        raise _no_document()
+    return DeletedResponse(id=document_id)
+
+
+def _no_document() -> NotFound:
+    return NotFound("There is no such document.", param="document_id", code="document_not_found")
+
+
+def _check_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    if not _is_web_address(url):
+        raise InvalidRequest(
+            "The url must begin with http:// or https:// and hold no spaces.", param="url"
+        )
+    return url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_plain = url.isprintable() and " " not in url
+    return is_plain and parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+def _to_stored(ingested: IngestedDocument) -> StoredDocumentResponse:
+    return StoredDocumentResponse(
+        id=ingested.document_id,
+        source=ingested.source,
+        status=ingested.status,
+        chunks=ingested.chunks,
+    )
+
+
+def _to_response(document: Document) -> DocumentResponse:
+    return DocumentResponse(
+        id=document.id,
+        source=document.source,
+        title=document.title,
+        url=document.url,
+        language=document.language,
+        characters=document.characters,
+        chunks=document.chunks,
+        version=document.version,
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )

@@ -1,0 +1,161 @@
+"""The small part of HTTP that routes on bare ASGI need: headers, bodies, replies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.types import Message, Receive, Scope, Send
+
+from sitebrook.access.gate import Credentials
+from sitebrook.api.errors import EMPTY_BODY, from_decode_error
+from sitebrook.errors import BodyTooLarge, InvalidRequest, UnsupportedBody
+from sitebrook.parts import Parts
+
+T = TypeVar("T")
+
+_JSON_TYPES: Final = ("application/json", "")
+
+
+class ClientLeft(Exception):
+    """The caller closed the connection before the request was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The headers of a request (lower-case names) and where it was sent."""
+
+    headers: Mapping[str, str]
+    own_origin: str
+
+    def to_credentials(self) -> Credentials:
+        """What the request says of its sender."""
+        scheme, _, value = self.headers.get("authorization", "").partition(" ")
+        bearer = value.strip() if scheme.lower() == "bearer" else ""
+        return Credentials(bearer or None, self.headers.get("origin"), self.own_origin)
+
+
+def head_of(scope: Scope, public_url: str | None) -> RequestHead:
+    """The head of a request; its own origin is ``public_url``'s, else what the client addressed."""
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+    }
+    if public_url:
+        parts = urlsplit(public_url)
+        return RequestHead(headers, f"{parts.scheme}://{parts.netloc}".lower())
+    host = headers.get("host", "") or "localhost"
+    return RequestHead(headers, f"{scope['scheme']}://{host}".lower())
+
+
+def method_of(scope: Scope) -> str:
+    """The request's method in capitals."""
+    return str(cast("dict[str, Any]", scope)["method"])
+
+
+async def read_body(receive: Receive, head: RequestHead, *, max_bytes: int) -> bytes:
+    """The whole body of a request.
+
+    Raises BodyTooLarge when more than ``max_bytes`` are announced or have come, ClientLeft when
+    the caller went away.
+    """
+    too_large = BodyTooLarge(f"The request body is over {max_bytes:,} bytes.")
+    announced = head.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        parts.append(cast("bytes", message.get("body", b"")))
+        size += len(parts[-1])
+        if size > max_bytes:
+            raise too_large
+        has_more = bool(message.get("more_body", False))
+    return b"".join(parts)
+
+
+def check_json_type(head: RequestHead) -> None:
+    """Raises UnsupportedBody unless the body is announced as JSON, or not announced at all."""
+    content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type not in _JSON_TYPES and not content_type.endswith("+json"):
+        raise UnsupportedBody(
+            f"The body is {content_type}; send JSON with `Content-Type: application/json`."
+        )
+
+
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """The typed body. Raises InvalidRequest that names the field."""
+    if not body.strip():
+        raise InvalidRequest(EMPTY_BODY, code="invalid_json")
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise from_decode_error(error, decoder.type) from None
+
+
+async def send_reply(
+    send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> None:
+    """Sends a whole JSON response."""
+    fields = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **(headers or {}),
+    }
+    start: Any = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+    }
+    await send(start)
+    end: Message = {"type": "http.response.body", "body": body, "more_body": False}
+    await send(end)
+
+
+async def run_while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
+    """Whether the work ended; False when the caller left first, which cancels the work."""
+    working = asyncio.ensure_future(work)
+    async with background(_wait_for_disconnect(receive)) as watching:
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            has_ended = working.done()
+            if not has_ended:
+                await cancel(working)
+    if has_ended:
+        await working
+    return has_ended
+
+
+@contextlib.asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[asyncio.Future[None]]:
+    """Runs ``work`` beside the block and ends it with the block."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        await cancel(task)
+
+
+async def cancel(task: asyncio.Future[Any]) -> None:
+    """Cancels the task and returns when it has ended."""
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def parts_of(scope: Scope) -> Parts:
+    """The objects of this process."""
+    return cast("Parts", scope["litestar_app"].state.parts)

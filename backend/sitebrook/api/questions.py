@@ -1,0 +1,154 @@
+"""From the wire of a chat request to a question, by what its key may do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sitebrook.access.gate import Caller
+from sitebrook.api.schemas.chat import ChatRequest, Retrieval
+from sitebrook.chat.question import Question, RetrievalOptions
+from sitebrook.errors import InvalidRequest
+from sitebrook.providers.protocol import GenerationOptions, PromptMessage
+from sitebrook.settings import LimitSettings
+
+MAX_MESSAGE_CHARACTERS: Final = 100_000
+# What a visitor's request may carry; see ChatRequest.
+_REFUSED_OF_VISITORS: Final = (
+    "retrieval",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "reasoning_effort",
+)
+
+
+def to_question(
+    wire: ChatRequest, caller: Caller, *, base_url: str, limits: LimitSettings
+) -> Question:
+    """The question that a request asks.
+
+    Raises InvalidRequest for a field that this key may not set, and for messages without a
+    question.
+    """
+    if not caller.has_secret_key:
+        return _from_visitor(wire, caller, base_url=base_url, limits=limits)
+    asked = _find_asked(wire.messages)
+    system = [one for one in wire.messages if _is_system(one)]
+    return Question(
+        caller=caller,
+        text=_to_text(wire.messages[asked], asked),
+        message=wire.messages[asked],
+        model=wire.model or caller.site.model,
+        base_url=base_url,
+        history=tuple(one for one in wire.messages[:asked] if not _is_system(one)),
+        turns=tuple(one for one in wire.messages[asked + 1 :] if not _is_system(one)),
+        caller_text="\n\n".join(one.text for one in system),
+        conversation_id=wire.conversation_id,
+        is_stored=wire.store is not False,
+        options=_to_options(wire),
+        retrieval=_to_retrieval(wire.retrieval),
+    )
+
+
+def _from_visitor(
+    wire: ChatRequest, caller: Caller, *, base_url: str, limits: LimitSettings
+) -> Question:
+    for name in _REFUSED_OF_VISITORS:
+        if getattr(wire, name) is not None:
+            raise _not_for_visitors(name)
+    if wire.model not in {None, "auto", caller.site.model}:
+        raise _not_for_visitors("model")
+    for position, message in enumerate(wire.messages):
+        if message.role not in {"user", "assistant"}:
+            raise _not_for_visitors(f"messages[{position}].role")
+    if wire.conversation_id is not None and caller.visitor_id is None:
+        raise InvalidRequest(
+            "A conversation is continued with the visitor token that began it.",
+            param="conversation_id",
+        )
+    asked = _find_asked(wire.messages)
+    text = _to_text(wire.messages[asked], asked)
+    return Question(
+        caller=caller,
+        text=text,
+        message=PromptMessage(role="user", content=text),
+        model=caller.site.model,
+        base_url=base_url,
+        conversation_id=wire.conversation_id,
+        options=GenerationOptions(max_tokens=limits.visitor_answer_tokens),
+    )
+
+
+def _is_system(message: PromptMessage) -> bool:
+    return message.role in {"system", "developer"}
+
+
+def _not_for_visitors(param: str) -> InvalidRequest:
+    name = param.split("[")[0]
+    return InvalidRequest(
+        f"A publishable key may not set {name}: it is the site's. Use a secret key from a server.",
+        param=param,
+        code="not_allowed_for_publishable_key",
+    )
+
+
+def _find_asked(messages: list[PromptMessage]) -> int:
+    for position in range(len(messages) - 1, -1, -1):
+        if messages[position].role == "user":
+            return position
+    raise InvalidRequest("There is no message with the role 'user'.", param="messages")
+
+
+def _to_text(message: PromptMessage, position: int) -> str:
+    text = message.text.replace("\x00", "\ufffd").strip()
+    if not text:
+        raise InvalidRequest("The question is empty.", param=f"messages[{position}].content")
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        raise InvalidRequest(
+            f"A message may have {MAX_MESSAGE_CHARACTERS:,} characters; this has {len(text):,}.",
+            param=f"messages[{position}].content",
+        )
+    return text
+
+
+def _to_options(wire: ChatRequest) -> GenerationOptions:
+    stop = wire.stop or ()
+    return GenerationOptions(
+        max_tokens=wire.max_completion_tokens or wire.max_tokens,
+        temperature=wire.temperature,
+        top_p=wire.top_p,
+        presence_penalty=wire.presence_penalty,
+        frequency_penalty=wire.frequency_penalty,
+        n=wire.n or 1,
+        seed=wire.seed,
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        tools=tuple(wire.tools or ()),
+        tool_choice=wire.tool_choice,
+        parallel_tool_calls=wire.parallel_tool_calls,
+        response_format=wire.response_format,
+        logprobs=wire.logprobs,
+        top_logprobs=wire.top_logprobs,
+        reasoning_effort=wire.reasoning_effort,
+    )
+
+
+def _to_retrieval(wire: Retrieval | None) -> RetrievalOptions:
+    if wire is None:
+        return RetrievalOptions()
+    for name in ("store_ids", "filters"):
+        if getattr(wire, name) is not None:
+            raise InvalidRequest(f"This server has no retrieval.{name}.", param=f"retrieval.{name}")
+    return RetrievalOptions(
+        is_off=wire.off, max_passages=wire.max_passages, min_score=wire.min_score
+    )

@@ -1,0 +1,134 @@
+"""The wire of ``/v1/chat/completions``: OpenAI's, with extensions in keys of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sitebrook.chat.citations import Citation
+from sitebrook.providers.protocol import (
+    Logprobs,
+    NamedToolChoice,
+    PromptMessage,
+    ResponseFormat,
+    Tool,
+    ToolCall,
+)
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+MAX_CHOICES = 8
+MAX_STOPS = 4
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What a stream carries beside the answer."""
+
+    include_usage: bool = False
+
+
+class Retrieval(msgspec.Struct, frozen=True):
+    """How passages are found for this question (secret keys only)."""
+
+    off: bool = False
+    max_passages: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
+    min_score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    store_ids: list[str] | None = None
+    filters: dict[str, Any] | None = None
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A question. Unknown keys are ignored.
+
+    With ``conversation_id`` the history is the server's: of ``messages`` the last one of a user
+    counts, with what follows it.
+
+    A publishable key or visitor token may send ``messages`` (the last user message counts),
+    ``stream``, ``stream_options`` and ``conversation_id``; ``user``, ``metadata``, ``store`` and
+    ``seed`` are ignored, everything else is refused with 400.
+    """
+
+    messages: Annotated[list[PromptMessage], msgspec.Meta(min_length=1, max_length=200)]
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    conversation_id: str | None = None
+    retrieval: Retrieval | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    max_tokens: PositiveInt | None = None
+    max_completion_tokens: PositiveInt | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHOICES)] | None = None
+    stop: str | Annotated[list[str], msgspec.Meta(max_length=MAX_STOPS)] | None = None
+    seed: int | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    reasoning_effort: str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+
+
+class UrlCitation(msgspec.Struct, frozen=True):
+    """A source and the code points of the text that name it, end exclusive."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """A citation marker in the text."""
+
+    url_citation: UrlCitation
+    type: Literal["url_citation"] = "url_citation"
+
+
+class CompletionUsage(msgspec.Struct, frozen=True):
+    """Tokens; ``estimated`` when the provider sent none."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    estimated: bool = False
+
+
+class ResponseMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: str | None = None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    annotations: tuple[Annotation, ...] = ()
+    tool_calls: tuple[ToolCall, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the ``n`` answers."""
+
+    index: int
+    message: ResponseMessage
+    logprobs: Logprobs | None = None
+    finish_reason: str
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer; ``citations`` are the passages that its markers name."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: CompletionUsage | None
+    citations: list[Citation]
+    conversation_id: str | None

@@ -1,0 +1,45 @@
+"""What is asked, after the border has checked it and before anything is looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sitebrook.access.gate import Caller
+from sitebrook.providers.protocol import GenerationOptions, PromptMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalOptions:
+    """How passages are found for one question; None leaves it to the settings."""
+
+    is_off: bool = False
+    max_passages: int | None = None
+    min_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question of one caller.
+
+    ``text`` is the last thing a user said; ``history`` the turns before it and ``turns`` what
+    follows it (a tool's calls and results). ``base_url`` is where links to sources begin.
+    """
+
+    caller: Caller
+    text: str
+    message: PromptMessage
+    model: str
+    base_url: str
+    history: tuple[PromptMessage, ...] = ()
+    turns: tuple[PromptMessage, ...] = ()
+    caller_text: str = ""
+    conversation_id: str | None = None
+    is_stored: bool = True
+    options: GenerationOptions = field(default_factory=GenerationOptions)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+
+    @property
+    def cites(self) -> bool:
+        """Whether markers fit the form of the answer that the caller wants."""
+        wanted = self.options.response_format
+        return not self.options.tools and (wanted is None or wanted.type == "text")

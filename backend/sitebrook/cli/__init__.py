@@ -1,0 +1,65 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+import click
+
+from sitebrook import __version__
+from sitebrook.cli import administration, answers, ingest
+from sitebrook.errors import SitebrookError
+from sitebrook.settings import Settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sitebrook")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """A chatbot for your website that answers from your documents."""
+    context.obj = Settings.load(os.environ)
+
+
+@cli.command("serve")
+@click.pass_obj
+def serve_command(settings: Settings) -> None:
+    """Serve until Ctrl-C; makes the database and a demo site on first start."""
+    # Imported only here: the web framework takes a sixth of the start of every other command.
+    from sitebrook.cli.serve import serve
+
+    serve(settings)
+
+
+for command in (*ingest.COMMANDS, *answers.COMMANDS, *administration.COMMANDS):
+    cli.add_command(command)
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """Runs the command; a problem is one line on standard error and a non-zero exit code."""
+    run = cast("Callable[..., Any]", cli.main)
+    # Like Ctrl-C, so that what the command started ends with it.
+    signal.signal(signal.SIGTERM, _end)
+    # Commands print themselves what went wrong; `serve` sets the level of its log.
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        # Without standalone mode click returns the code of an Exit instead of leaving with it.
+        sys.exit(run(standalone_mode=False))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SitebrookError as error:
+        click.echo(f"sitebrook: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,100 @@
+"""Commands that ask: a whole answer, or only the passages for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from typing import Any, Final
+
+import click
+
+from sitebrook.access.gate import Caller
+from sitebrook.chat.answer import Answer, Cited
+from sitebrook.chat.citations import Citation
+from sitebrook.chat.question import Question
+from sitebrook.cli.administration import site_option
+from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.ids import new_id
+from sitebrook.providers.protocol import Delta, PromptMessage
+from sitebrook.settings import Settings
+from sitebrook.telemetry.latency import Timings
+
+_TEXT_CHARACTERS: Final = 300
+
+
+@click.command("ask")
+@click.argument("question")
+@site_option
+@click.option("--model", help="The model; else SITEBROOK_MODEL, else the site's.")
+@click.pass_obj
+def ask(settings: Settings, question: str, **options: Any) -> None:
+    """Answer a question from the site's documents, with its sources."""
+    if not question.strip():
+        raise click.UsageError("The question is empty.")
+    asyncio.run(_ask(settings, question, options["site_name"], options["model"]))
+
+
+async def _ask(settings: Settings, text: str, site_name: str | None, model: str | None) -> None:
+    async with open_parts(settings) as parts:
+        site = await choose_site(parts, site_name)
+        question = Question(
+            caller=Caller(site, "", "site", None),
+            text=text,
+            message=PromptMessage(role="user", content=text),
+            model=model or settings.client.model or site.model,
+            base_url=(settings.client.url or settings.server.url).rstrip("/"),
+            is_stored=False,
+        )
+        answer = await parts.chat.start(question, new_id("ans"), Timings())
+        _print_sources(await _print_answer(answer))
+
+
+async def _print_answer(answer: Answer) -> tuple[Citation, ...]:
+    citations: tuple[Citation, ...] = ()
+    async with contextlib.aclosing(answer.events()) as events:
+        async for event in events:
+            if isinstance(event, Delta) and event.index == 0:
+                sys.stdout.write(event.content)
+                sys.stdout.flush()
+            elif isinstance(event, Cited):
+                citations = event.citations
+    click.echo()
+    return citations
+
+
+def _print_sources(citations: tuple[Citation, ...]) -> None:
+    if citations:
+        click.echo("\nSources")
+    for citation in citations:
+        heading = f" > {citation.heading}" if citation.heading else ""
+        click.echo(f"[{citation.index}] {citation.title}{heading}\n    {citation.url}")
+
+
+@click.command("search")
+@click.argument("question")
+@site_option
+@click.option("--limit", type=click.IntRange(1, 50), help="How many passages.")
+@click.pass_obj
+def search(settings: Settings, question: str, **options: Any) -> None:
+    """Show the passages that a question finds, best first."""
+    asyncio.run(_search(settings, question, options["site_name"], options["limit"]))
+
+
+async def _search(
+    settings: Settings, question: str, site_name: str | None, limit: int | None
+) -> None:
+    async with open_parts(settings) as parts:
+        site = await choose_site(parts, site_name)
+        found = await parts.searcher.find(site.id, question, limit=limit)
+    if found.degraded:
+        click.echo(f"Searched by keywords only: {found.degraded}", err=True)
+    if not found.passages:
+        click.echo("No passage fits this question.")
+    for number, passage in enumerate(found.passages, start=1):
+        place = " > ".join((passage.title, *passage.headings))
+        text = " ".join(passage.text.split())[:_TEXT_CHARACTERS]
+        click.echo(f"{number}. {passage.score:.3f}  {place}\n   {text}\n")
+
+
+COMMANDS: Final[tuple[click.Command, ...]] = (ask, search)

@@ -1,0 +1,114 @@
+"""Connections to PostgreSQL, one short transaction at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from sitebrook.errors import StartError, Unavailable
+
+_POOL_WAIT_S: Final = 3
+_STATEMENT_S: Final = 60
+_SILENCE_S: Final = 10
+
+
+class Database:
+    """A pool of connections; every wait for one is bounded."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self._engine = create_async_engine(
+            to_psycopg_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_WAIT_S,
+            pool_pre_ping=True,
+            hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
+            connect_args={
+                "connect_timeout": _POOL_WAIT_S,
+                "application_name": "sitebrook",
+                "options": f"-c statement_timeout={_STATEMENT_S}s",
+                # A host that vanished is noticed by what was sent to it, or by its silence.
+                "tcp_user_timeout": _SILENCE_S * 1000,
+                "keepalives_idle": _SILENCE_S,
+                "keepalives_interval": _SILENCE_S,
+                "keepalives_count": 2,
+            },
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection in a transaction that commits at the end and rolls back on an error.
+
+        Raises Unavailable when PostgreSQL does not answer. Hold it for one step only: never while
+        a provider is awaited or a stream runs.
+        """
+        try:
+            async with aclosing(await self._connect()) as connection, connection.begin():
+                yield connection
+        except PoolTimeout:
+            raise _no_database() from None
+        except DBAPIError as error:
+            if error.connection_invalidated or _is_connection_failure(error):
+                raise _no_database() from error
+            raise
+
+    async def check(self) -> None:
+        """Raises Unavailable unless PostgreSQL answers."""
+        async with self.begin():
+            pass  # taking a connection asks it whether it is alive
+
+    async def _connect(self) -> AsyncConnection:
+        """A connection that answered just now; the wait for its answer is bounded too."""
+        try:
+            async with asyncio.timeout(_POOL_WAIT_S):
+                return await self._engine.connect()
+        except TimeoutError:
+            raise _no_database() from None
+
+    async def aclose(self) -> None:
+        """Closes every pooled connection."""
+        await self._engine.dispose()
+
+
+def to_psycopg_url(url: str) -> str:
+    """The same address with the driver that sitebrook uses.
+
+    Raises StartError for what is not an address of PostgreSQL; the message never repeats it.
+    """
+    for prefix in ("postgres://", "postgresql://", "postgresql+psycopg2://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    try:
+        driver = make_url(url).drivername
+    except (ArgumentError, ValueError):
+        driver = None
+    if driver != "postgresql+psycopg":
+        raise StartError(
+            "DATABASE_URL is not the address of a PostgreSQL database; write it like "
+            "postgresql://user:password@host/database."
+        )
+    return url
+
+
+def _is_connection_failure(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    # No state: the connection was never made. Class 08: connection, 57P: server going down.
+    return (state is None and isinstance(error, OperationalError)) or (
+        isinstance(state, str) and state.startswith(("08", "57P", "53300"))
+    )
+
+
+def _no_database() -> Unavailable:
+    return Unavailable(
+        "The database does not answer; try again in a few seconds.",
+        code="database_unavailable",
+        retry_after_s=3,
+    )

@@ -1,0 +1,114 @@
+"""Bringing a database to this version's tables, by one process at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from sitebrook.db.engine import to_psycopg_url
+from sitebrook.errors import StartError
+
+_MIGRATION_LOCK: Final = 0x51_7E_B0_01
+_LOCK_TIMEOUT: Final = "60s"
+_MIN_POSTGRES: Final = 150_000
+_MIN_PGVECTOR: Final = (0, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """The revision that the database has and the one that this version needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.current == self.needed
+
+
+def migrate(url: str) -> MigrationStatus:
+    """The status after every missing revision has run; safe to call from many processes at once.
+
+    Raises StartError when the database does not answer, is too old, lacks pgvector, or was
+    migrated by a newer sitebrook.
+    """
+    engine = create_engine(to_psycopg_url(url), connect_args={"connect_timeout": 5})
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            _check_server(connection)
+            before = _status(connection)
+            if not before.is_current:
+                command.upgrade(_config(connection), "head")
+            return _status(connection)
+    except OperationalError as error:
+        raise _no_answer(url, error) from None
+    except DBAPIError as error:
+        raise StartError(f"The database refused a migration: {_first_line(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def migration_status(url: str) -> MigrationStatus:
+    """What the database has and what it needs. Raises StartError when it does not answer."""
+    engine = create_engine(to_psycopg_url(url), connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            return _status(connection)
+    except OperationalError as error:
+        raise _no_answer(url, error) from None
+    finally:
+        engine.dispose()
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _status(connection: Connection) -> MigrationStatus:
+    script = ScriptDirectory.from_config(_config(None))
+    current = MigrationContext.configure(connection).get_current_revision()
+    needed = script.get_current_head() or ""
+    if current is not None and current not in {one.revision for one in script.walk_revisions()}:
+        raise StartError(
+            f"The database is at revision {current}, which this version does not know; "
+            "run the newer sitebrook that made it."
+        )
+    return MigrationStatus(current, needed)
+
+
+def _check_server(connection: Connection) -> None:
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if version < _MIN_POSTGRES:
+        raise StartError(f"PostgreSQL 15 or later is needed; this is {version // 10_000}.")
+    statement = text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+    found = connection.execute(statement).scalar_one_or_none()
+    if found is None:
+        raise StartError("The database has no pgvector; install pgvector 0.8 or later there.")
+    if tuple(int(part) for part in str(found).split(".")[:2]) < _MIN_PGVECTOR:
+        raise StartError(f"pgvector 0.8 or later is needed; the database has {found}.")
+
+
+def _no_answer(url: str, error: OperationalError) -> StartError:
+    # The embedded database is reached by a socket, which is no part of the address.
+    name = "database of DATABASE_URL" if make_url(to_psycopg_url(url)).host else "database"
+    return StartError(f"The {name} does not answer: {_first_line(error)}")
+
+
+def _first_line(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__

@@ -1,0 +1,1 @@
+"""A first site with real documents: sitebrook's own documentation."""

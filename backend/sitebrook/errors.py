@@ -1,0 +1,126 @@
+"""Every error that sitebrook raises on purpose.
+
+::
+
+    SitebrookError
+    ├── StartError                the process cannot start; one line for the operator
+    └── RequestError              the request is refused; has a status-independent meaning
+        ├── InvalidRequest        the caller must change the request (param names the field)
+        │   ├── BodyTooLarge      the body is over the limit
+        │   └── UnsupportedBody   the content type is not one we read
+        ├── NotAuthenticated      no key, or one that does not exist or was revoked
+        ├── NotPermitted          the key may not do this, or not from this origin
+        ├── NotFound              no such thing for this caller
+        │   └── ModelNotFound     no such model for this caller's site
+        ├── LimitReached          too many requests or streams; retry_after_s says when
+        └── Unavailable           something we need does not answer; trying later may help
+            └── ProviderError     an upstream failed; see its fields
+
+``sitebrook.api.errors`` is the only place that maps these to HTTP.
+"""
+
+from __future__ import annotations
+
+
+class SitebrookError(Exception):
+    """Root of all errors raised on purpose; ``str()`` is fit for the person who must act."""
+
+
+class StartError(SitebrookError):
+    """The process cannot start; the message is one line that says what to do."""
+
+
+class RequestError(SitebrookError):
+    """A request that is refused, with the machine-readable ``code`` and the field ``param``."""
+
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(RequestError):
+    """The caller must change the request; ``param`` names the field."""
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request body is over the limit."""
+
+    code = "body_too_large"
+
+
+class UnsupportedBody(InvalidRequest):
+    """The content type of the body is not one that this route reads."""
+
+    code = "unsupported_media_type"
+
+
+class NotAuthenticated(RequestError):
+    """No key, or a key that does not exist, was revoked or has expired."""
+
+    code = "invalid_api_key"
+
+
+class NotPermitted(RequestError):
+    """The key is valid but may not do this, or not from this origin."""
+
+    code = "not_permitted"
+
+
+class NotFound(RequestError):
+    """Nothing by that id for this caller; another site's id answers the same."""
+
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model by that name for this caller's site."""
+
+    code = "model_not_found"
+
+
+class LimitReached(RequestError):
+    """Too many requests or open streams; ``retry_after_s`` says when to try again."""
+
+    code = "rate_limit_exceeded"
+
+
+class Unavailable(RequestError):
+    """Something that the answer needs does not respond; trying later may help."""
+
+    code = "unavailable"
+
+
+class ProviderError(Unavailable):
+    """An upstream failed.
+
+    ``upstream_status`` is its HTTP status or None; ``is_permanent`` says that the same request
+    will fail again. The message never holds the upstream's own text.
+    """
+
+    code = "provider_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        upstream_status: int | None = None,
+        is_permanent: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retry_after_s=retry_after_s)
+        self.upstream_status = upstream_status
+        self.is_permanent = is_permanent

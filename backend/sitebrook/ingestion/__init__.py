@@ -1,0 +1,1 @@
+"""From files to documents with chunks and embeddings."""

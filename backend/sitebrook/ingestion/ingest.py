@@ -1,0 +1,237 @@
+"""Documents taken into a site's knowledge: read, cut, embedded, stored."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from sitebrook.access.sites import Site
+from sitebrook.db.engine import Database
+from sitebrook.errors import BodyTooLarge, InvalidRequest
+from sitebrook.ingestion.chunks import document_language, to_chunks
+from sitebrook.ingestion.decoding import clean
+from sitebrook.ingestion.folders import FoundFiles, find_files
+from sitebrook.ingestion.loaders import RawDocument, load
+from sitebrook.retrieval.documents import find_sources, prune
+from sitebrook.retrieval.embedder import Embedder, Vectors
+from sitebrook.retrieval.knowledge import (
+    NewDocument,
+    ReplacedDocument,
+    replace_document,
+    to_indexed_text,
+)
+from sitebrook.settings import Settings
+
+Status = Literal["added", "replaced", "unchanged"]
+
+# Part of every document's hash: a change of how documents are cut reads them all again.
+_FORMAT: Final = "1"
+_MAX_BYTES_PER_CHARACTER: Final = 4
+_MAX_SOURCE_CHARACTERS: Final = 1000  # an index entry of PostgreSQL holds 2,700 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedDocument:
+    """What became of one document; ``chunks`` is how many it has now."""
+
+    document_id: str
+    source: str
+    status: Status
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: ``path`` is the file just done, the ``done``-th of ``total``."""
+
+    done: int
+    total: int
+    path: str
+    outcome: Status | Literal["refused"]
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What a run did.
+
+    ``chunks`` counts those written, ``skipped`` the files of other types in folders, ``refused``
+    has each path that was not taken in with the reason.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: int = 0
+    chunks: int = 0
+    seconds: float = 0.0
+    refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    @property
+    def documents(self) -> int:
+        """How many documents were taken in or found unchanged."""
+        return self.added + self.replaced + self.unchanged
+
+    def count(self, ingested: IngestedDocument) -> None:
+        """Adds one document."""
+        setattr(self, ingested.status, getattr(self, ingested.status) + 1)
+        if ingested.status != "unchanged":
+            self.chunks += ingested.chunks
+
+
+class Ingester:
+    """Takes documents into the knowledge of sites.
+
+    ``embedder_for_site`` gives the embedder of a site's documents. A document is stored in one
+    transaction: whatever is killed, it is there wholly or not at all.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        embedder_for_site: Callable[[str], Awaitable[Embedder]],
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._embedder_for_site = embedder_for_site
+        self._settings = settings
+
+    async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
+        """The document as stored in place of the one of the same source.
+
+        The same content with the same title and address is not read again. A text too short to
+        tell is in the site's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for a
+        document that cannot be taken in.
+        """
+        _check_source(raw.source)
+        sha256 = await asyncio.to_thread(self._hash, raw, site.language)
+        known = (await find_sources(self._database, site.id, [raw.source])).get(raw.source)
+        if known is not None and known.sha256 == sha256:
+            return IngestedDocument(known.id, raw.source, "unchanged", known.chunks)
+        embedder = await self._embedder_for_site(site.id)
+        new = await asyncio.to_thread(self._read, raw, sha256, site.language)
+        texts = [to_indexed_text(new.title, piece.headings, piece.text) for piece in new.chunks]
+        vectors = await self._embed(embedder, texts)
+        stored = await replace_document(self._database, site.id, embedder.name, new, vectors)
+        return _to_ingested(raw.source, stored)
+
+    async def ingest_paths(
+        self,
+        site: Site,
+        paths: Sequence[str | Path],
+        *,
+        prune_gone: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> IngestReport:
+        """What became of the files and folders.
+
+        A file's source is its absolute path, so that it replaces itself from wherever the command
+        is run. With ``prune_gone``, documents of files that are no longer in the named folders are
+        removed. A refused file stops no other.
+        """
+        started = time.monotonic()
+        found = await asyncio.to_thread(find_files, paths)
+        report = IngestReport(skipped=found.skipped, refused=_refused(found))
+        for done, file in enumerate(found.files, start=1):
+            outcome = await self._ingest_file(site, file, report)
+            if on_progress is not None:
+                on_progress(Progress(done, len(found.files), str(file), outcome))
+        if prune_gone:
+            report.removed = await self._prune(site.id, found)
+        report.seconds = time.monotonic() - started
+        return report
+
+    async def _ingest_file(
+        self, site: Site, file: Path, report: IngestReport
+    ) -> Status | Literal["refused"]:
+        try:
+            content = await asyncio.to_thread(self._read_bytes, file)
+            ingested = await self.ingest_document(site, RawDocument(str(file), content))
+        except InvalidRequest as error:
+            report.refused.append((str(file), error.message))
+            return "refused"
+        except OSError as error:
+            report.refused.append((str(file), error.strerror or "it cannot be read"))
+            return "refused"
+        report.count(ingested)
+        return ingested.status
+
+    async def _prune(self, site_id: str, found: FoundFiles) -> int:
+        under = [f"{str(folder).rstrip(os.sep)}{os.sep}" for folder in found.folders]
+        keep = [str(file) for file in found.files]
+        # What lies in a folder that cannot be listed is not known to be gone.
+        unknown = [f"{folder}{os.sep}" for folder, _ in found.unreadable]
+        return await prune(self._database, site_id, keep, under=under, not_under=unknown)
+
+    async def _embed(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
+        size = self._settings.embedding.batch_size
+        batches = [
+            await embedder.embed(texts[start : start + size])
+            for start in range(0, len(texts), size)
+        ]
+        return np.concatenate(batches)
+
+    def _read_bytes(self, file: Path) -> bytes:
+        limit = self._settings.limits.document_characters
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidRequest("It is no regular file: a pipe or a device has no end.")
+        if found.st_size > limit * _MAX_BYTES_PER_CHARACTER:
+            raise BodyTooLarge(
+                f"The file has {found.st_size:,} bytes; the limit is {limit:,} characters "
+                "(SITEBROOK_MAX_DOCUMENT_CHARACTERS)."
+            )
+        return file.read_bytes()
+
+    def _read(self, raw: RawDocument, sha256: bytes, default_language: str) -> NewDocument:
+        loaded = load(raw, max_characters=self._settings.limits.document_characters)
+        language = document_language(loaded, default_language)
+        return NewDocument(
+            source=raw.source,
+            title=loaded.title,
+            url=loaded.url,
+            language=language,
+            text=loaded.text,
+            sha256=sha256,
+            chunks=to_chunks(loaded, self._settings.retrieval, language),
+        )
+
+    def _hash(self, raw: RawDocument, language: str) -> bytes:
+        retrieval = self._settings.retrieval
+        facts = (
+            _FORMAT,
+            language,
+            retrieval.chunk_characters,
+            retrieval.overlap_characters,
+            raw.media_type,
+            raw.title,
+            raw.url,
+        )
+        content = raw.content
+        raw_bytes = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        return hashlib.sha256(repr(facts).encode("utf-8", "replace") + b"\0" + raw_bytes).digest()
+
+
+def _refused(found: FoundFiles) -> list[tuple[str, str]]:
+    return [*found.refused, *((str(folder), reason) for folder, reason in found.unreadable)]
+
+
+def _check_source(source: str) -> None:
+    if not source.strip() or clean(source) != source or len(source) > _MAX_SOURCE_CHARACTERS:
+        raise InvalidRequest(
+            f"A document's source is its name of 1 to {_MAX_SOURCE_CHARACTERS} visible characters.",
+            param="source",
+        )
+
+
+def _to_ingested(source: str, stored: ReplacedDocument) -> IngestedDocument:
+    return IngestedDocument(stored.document_id, source, stored.status, stored.chunks)

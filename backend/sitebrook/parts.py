@@ -1,0 +1,60 @@
+"""The concrete objects of one process, built by ``sitebrook.wiring`` and used by handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sitebrook.access.gate import Gate
+from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.service import ChatService
+from sitebrook.chat.writer import TurnWriter
+from sitebrook.db.engine import Database
+from sitebrook.ingestion.ingest import Ingester
+from sitebrook.providers.router import Router
+from sitebrook.retrieval.embedder import Embedder
+from sitebrook.retrieval.search import Searcher
+from sitebrook.settings import Settings
+from sitebrook.telemetry.latency import LatencyRecorder
+
+# Answers that ended with the server get this long to be stored.
+_DRAIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that requests and commands work with."""
+
+    settings: Settings
+    database: Database
+    gate: Gate
+    embedders: Sequence[Embedder]
+    searcher: Searcher
+    ingester: Ingester
+    router: Router
+    conversations: Conversations
+    writer: TurnWriter
+    chat: ChatService
+    latency: LatencyRecorder
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Keeps the background work going during the block; then ends it and closes everything."""
+        writing = asyncio.create_task(self.writer.run())
+        try:
+            yield
+        finally:
+            await self.writer.drain(_DRAIN_S)
+            writing.cancel()
+            await asyncio.wait({writing})
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection; ``running`` does it at its end."""
+        await self.router.aclose()
+        for embedder in self.embedders:
+            await embedder.aclose()
+        await self.database.aclose()

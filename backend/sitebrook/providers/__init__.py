@@ -1,0 +1,1 @@
+"""Upstreams that generate text or embed it."""

@@ -1,0 +1,174 @@
+"""What a failure of an upstream means, in our own words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+
+import msgspec
+
+from sitebrook.errors import ProviderError
+
+_RETRYABLE_4XX: Final = frozenset({408, 409, 429})
+_LONGEST_WAIT_S: Final = 86_400.0
+_QUOTA: Final = "insufficient_quota"
+_TOO_LONG: Final = "context_length_exceeded"
+
+
+def is_permanent_status(status: int) -> bool:
+    """Whether the same request would fail again after an answer with this status."""
+    return 300 <= status < 500 and status not in _RETRYABLE_4XX
+
+
+def from_status(
+    provider: str, model: str, status: int, headers: Mapping[str, str], body: bytes
+) -> ProviderError:
+    """The error that an answer other than 200 means; nothing of its body is passed on."""
+    codes = _codes_of(_parsed(body))
+    retry_after_s = to_retry_after_s(headers.get("Retry-After"))
+    return _from_codes(provider, model, status, codes, retry_after_s)
+
+
+def from_event(provider: str, model: str, error: bytes) -> ProviderError:
+    """The error that an ``error`` object inside a stream means."""
+    parsed = _parsed(error)
+    codes = _codes_of({"error": parsed})
+    status = next((int(code) for code in codes if code.isdecimal() and len(code) == 3), None)
+    if status is not None and not 400 <= status < 600:
+        status = None
+    return _from_codes(provider, model, status, codes, None)
+
+
+def unreachable(provider: str) -> ProviderError:
+    """The upstream refused or dropped the connection before it answered."""
+    return ProviderError(
+        f"The provider '{provider}' cannot be reached. Try again; if it stays, the operator should "
+        "check its base_url and whether it runs.",
+        code="provider_unreachable",
+    )
+
+
+def did_not_start(provider: str, timeout_s: float) -> ProviderError:
+    """The first delta did not come in time."""
+    return _timed_out(f"The provider '{provider}' did not start to answer in {timeout_s:g} s.")
+
+
+def fell_silent(provider: str, timeout_s: float) -> ProviderError:
+    """Nothing came for too long in the middle of an answer."""
+    return _timed_out(f"The provider '{provider}' fell silent for {timeout_s:g} s.")
+
+
+def did_not_end(provider: str, timeout_s: float) -> ProviderError:
+    """The answer took longer than any may."""
+    return _timed_out(f"The provider '{provider}' did not end its answer in {timeout_s:g} s.")
+
+
+def _timed_out(message: str) -> ProviderError:
+    return ProviderError(f"{message} Try again later.", code="provider_timeout")
+
+
+def broken_off(provider: str) -> ProviderError:
+    """The stream ended before the answer did."""
+    return ProviderError(
+        f"The provider '{provider}' broke off in the middle of the answer. Try again.",
+        code="provider_broke_off",
+    )
+
+
+def malformed(provider: str, what: str) -> ProviderError:
+    """The upstream does not speak the protocol; ``what`` completes "The provider … <what>"."""
+    return ProviderError(
+        f"The provider '{provider}' {what}. Try again; if it stays, the operator should check its "
+        "base_url.",
+        code="provider_malformed",
+    )
+
+
+def to_retry_after_s(value: str | None) -> float | None:
+    """Seconds from a Retry-After header, given as seconds or as an HTTP date; None for neither."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        seconds = (at - datetime.now(UTC)).total_seconds()
+    if not math.isfinite(seconds):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_WAIT_S)
+
+
+def _from_codes(
+    provider: str,
+    model: str,
+    status: int | None,
+    codes: frozenset[str],
+    retry_after_s: float | None,
+) -> ProviderError:
+    code = "provider_error"
+    is_permanent = status is not None and is_permanent_status(status)
+    if _QUOTA in codes or status == 402:
+        code, is_permanent = _QUOTA, True
+        message = (
+            f"The account at the provider '{provider}' is used up; the operator must top it up."
+        )
+    elif _TOO_LONG in codes:
+        code, is_permanent = _TOO_LONG, True
+        message = f"The question and its context are too long for the model '{model}'."
+    else:
+        message = _message(provider, model, status)
+    return ProviderError(
+        message,
+        code=code,
+        upstream_status=status,
+        is_permanent=is_permanent,
+        retry_after_s=None if is_permanent else retry_after_s,
+    )
+
+
+def _message(provider: str, model: str, status: int | None) -> str:
+    if status is None:
+        return f"The provider '{provider}' reported an error of its own. Try again."
+    if status in {401, 403}:
+        return f"The provider '{provider}' refused its key; the operator should check it."
+    if status == 404:
+        return (
+            f"The provider '{provider}' has no model '{model}', or its base_url is wrong; the "
+            "operator should check both."
+        )
+    if status == 429:
+        return f"The provider '{provider}' has too many requests. Try again later."
+    if 300 <= status < 400:
+        return (
+            f"The provider '{provider}' answered with a redirect, which is not followed; the "
+            "operator should set its final address as base_url."
+        )
+    if is_permanent_status(status):
+        return f"The provider '{provider}' refused the request (HTTP {status})."
+    return f"The provider '{provider}' failed (HTTP {status}). Try again later."
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _codes_of(parsed: object) -> frozenset[str]:
+    """The ``code`` and ``type`` of an error body, wherever upstreams put them."""
+    found: set[str] = set()
+    if isinstance(parsed, dict):
+        body = cast("dict[str, Any]", parsed)
+        error = body.get("error")
+        for holder in (body, cast("dict[str, Any]", error) if isinstance(error, dict) else {}):
+            found |= {str(holder[key]) for key in ("code", "type") if holder.get(key) is not None}
+    return frozenset(found)

@@ -1,0 +1,183 @@
+"""OpenAI's chat wire: the request as bytes, an event's payload as typed values."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from sitebrook.errors import InvalidRequest
+from sitebrook.providers.protocol import (
+    GenerationOptions,
+    NamedToolChoice,
+    PromptMessage,
+    ProviderRequest,
+    ResponseFormat,
+    Tool,
+)
+
+
+class Dialect(msgspec.Struct, frozen=True):
+    """Where an upstream's request differs from what most of them read."""
+
+    max_tokens: str = "max_tokens"
+    seed: str = "seed"
+    has_stream_options: bool = True
+
+
+# OpenAI's reasoning models refuse max_tokens. Mistral answers 422 (extra_forbidden) to
+# stream_options, max_completion_tokens and seed, and sends usage without being asked.
+_DIALECTS: Final = {
+    "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
+    "api.mistral.ai": Dialect(seed="random_seed", has_stream_options=False),
+}
+
+
+def dialect_of(base_url: str) -> Dialect:
+    """How the upstream at ``base_url`` wants its requests."""
+    return _DIALECTS.get(urlsplit(base_url).hostname or "", Dialect())
+
+
+class _StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool = True
+
+
+class _Request(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    model: str
+    messages: tuple[PromptMessage, ...]
+    stream: bool
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    n: int = 1
+    seed: int | None = None
+    random_seed: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+
+
+_RENAMED: Final = frozenset({"max_tokens", "seed"})
+_encoder: Final = msgspec.json.Encoder()
+
+
+def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
+    """The body of a streamed chat request.
+
+    Raises InvalidRequest for text that UTF-8 cannot hold.
+    """
+    options = request.options
+    fields: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in GenerationOptions.__struct_fields__
+        if name not in _RENAMED
+    }
+    fields[dialect.max_tokens] = options.max_tokens
+    fields[dialect.seed] = options.seed
+    wire = _Request(
+        model=request.model,
+        messages=request.messages,
+        stream=True,
+        stream_options=_StreamOptions() if dialect.has_stream_options else None,
+        **fields,
+    )
+    try:
+        return _encoder.encode(wire)
+    except UnicodeEncodeError:
+        raise InvalidRequest(
+            "The messages hold half of a surrogate pair, which is no text.", param="messages"
+        ) from None
+
+
+_NOTHING: Final = msgspec.Raw()
+
+
+class WireDelta(msgspec.Struct, frozen=True, gc=False):
+    """What one event adds to one choice; other fields than ``content`` stay raw JSON."""
+
+    content: str | None = None
+    tool_calls: msgspec.Raw = _NOTHING
+    refusal: msgspec.Raw = _NOTHING
+    reasoning_content: msgspec.Raw = _NOTHING
+    reasoning: msgspec.Raw = _NOTHING  # the same by the name that Groq and vLLM give it
+
+
+class WireChoice(msgspec.Struct, frozen=True, gc=False):
+    """One choice of an event."""
+
+    index: int = 0
+    delta: WireDelta | None = None
+    finish_reason: str | None = None
+    logprobs: msgspec.Raw = _NOTHING
+
+
+class WireUsage(msgspec.Struct, frozen=True, gc=False):
+    """Token counts as sent."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class WireEvent(msgspec.Struct, frozen=True, gc=False):
+    """One event of a stream."""
+
+    choices: list[WireChoice] | None = None
+    usage: WireUsage | None = None
+    error: msgspec.Raw = _NOTHING
+
+
+_decoder: Final = msgspec.json.Decoder(WireEvent)
+
+# An escape of a JSON string: a pair of surrogates, half of one, NUL, or any other.
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u0000)"
+    rb"|\\."
+)
+
+
+def to_event(payload: bytes) -> WireEvent:
+    """The event that a payload is, without lone surrogates; a NUL that was escaped may be left.
+
+    Raises ValueError when it is no JSON object of that shape.
+    """
+    try:
+        return _decoder.decode(payload)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decoder.decode(repair(payload))
+
+
+def to_extra(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """The raw JSON of a field, or None when it was absent, null or empty."""
+    text = bytes(raw)
+    if text in {b"", b"null", b'""', b"[]"}:
+        return None
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return msgspec.Raw(repair(text))
+    return msgspec.Raw(repair(text) if b"\\u0000" in text else text)
+
+
+def to_text(content: str) -> str:
+    """The content without NUL."""
+    return content.replace("\0", "\ufffd") if "\0" in content else content
+
+
+def repair(payload: bytes) -> bytes:
+    """The JSON with U+FFFD for what no text may hold."""
+    text = payload.decode("utf-8", "replace").replace("\0", "\ufffd").encode()
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text)

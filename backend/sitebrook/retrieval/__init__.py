@@ -1,0 +1,1 @@
+"""What a site knows, and finding passages for a question."""

@@ -1,0 +1,290 @@
+"""The documents of a site in the database: stored whole, replaced whole, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sitebrook.db.engine import Database
+from sitebrook.db.tables import now
+from sitebrook.errors import Unavailable
+from sitebrook.ids import new_id
+from sitebrook.retrieval.embedder import Embedder, Vectors
+from sitebrook.retrieval.tables import chunk, document, document_version, embedding, knowledge
+
+# All vectors of a site's embedder have one dimension; any of them tells it.
+_DIMENSION: Final = (
+    select(func.vector_dims(embedding.c.vector))
+    .where(embedding.c.site_id == knowledge.c.site_id, embedding.c.embedder == knowledge.c.embedder)
+    .limit(1)
+    .scalar_subquery()
+)
+# Made once: it runs for every question.
+_KNOWLEDGE_OF_SITE: Final = select(
+    knowledge.c.embedder, knowledge.c.version, _DIMENSION.label("dimension")
+).where(knowledge.c.site_id == bindparam("site_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a site knows, as of one version: each change of its documents counts it up.
+
+    ``dimension`` is that of its vectors, None when it has none.
+    """
+
+    site_id: str
+    embedder: str
+    version: int
+    dimension: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A piece of a document to be stored."""
+
+    headings: tuple[str, ...]
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to be stored; ``source`` makes it the same document when it comes again."""
+
+    source: str
+    title: str
+    url: str | None
+    language: str
+    text: str
+    sha256: bytes
+    chunks: tuple[NewChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedDocument:
+    """What storing did: a document of this source was there before, or not, or was the same."""
+
+    status: Literal["added", "replaced", "unchanged"]
+    document_id: str
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTexts:
+    """A site's chunks as of one version; ``new`` has text and language of those asked for."""
+
+    version: int
+    chunk_ids: tuple[str, ...]
+    new: dict[str, tuple[str, str]]
+
+
+async def load_knowledge(database: Database, site_id: str) -> Knowledge | None:
+    """The site's embedder, version and dimension; None before its first document."""
+    async with database.begin() as connection:
+        return await _load(connection, site_id)
+
+
+async def _load(connection: AsyncConnection, site_id: str) -> Knowledge | None:
+    row = (await connection.execute(_KNOWLEDGE_OF_SITE, {"site_id": site_id})).first()
+    return None if row is None else Knowledge(site_id, row.embedder, row.version, row.dimension)
+
+
+class SiteEmbedders:
+    """The embedders of this process; each site keeps the one that its first document got."""
+
+    def __init__(self, database: Database, default: Embedder, *others: Embedder) -> None:
+        self._database = database
+        self._default = default
+        self.all = (default, *others)
+
+    async def find(self, site_id: str) -> Embedder:
+        """The site's embedder; Unavailable when it is not configured now."""
+        known = await load_knowledge(self._database, site_id)
+        if known is None:
+            return self._default
+        for embedder in self.all:
+            if embedder.name == known.embedder:
+                return embedder
+        raise Unavailable(
+            f"The site's documents are embedded by {known.embedder}, which is not configured: "
+            "set SITEBROOK_EMBEDDING_MODEL and its address as they were.",
+            code="embedder_unavailable",
+        )
+
+
+async def replace_document(
+    database: Database, site_id: str, embedder: str, new: NewDocument, vectors: Vectors
+) -> ReplacedDocument:
+    """Stores a document in place of the one of the same source, in one transaction.
+
+    ``vectors`` has a row per chunk. The same content again changes nothing. The site's first
+    document fixes its embedder; Unavailable is raised when another one was fixed meanwhile, or
+    when the vectors have not the dimension of those that stay.
+    """
+    async with database.begin() as connection:
+        first_number = await _lock(connection, site_id, embedder)
+        old = await _find_old(connection, site_id, new.source)
+        if old is not None and old.sha256 == new.sha256:
+            return ReplacedDocument("unchanged", old.id, old.chunks)
+        target = _Target(
+            site_id=site_id,
+            embedder=embedder,
+            document_id=new_id("doc") if old is None else old.id,
+            version=1 if old is None else old.version + 1,
+            first_number=first_number,
+        )
+        await _write_document(connection, target, new)
+        _check_dimension(await _load(connection, site_id), vectors)
+        await _write_chunks(connection, target, new.chunks, vectors)
+        await count_up(connection, site_id, len(new.chunks))
+    status = "added" if old is None else "replaced"
+    return ReplacedDocument(status, target.document_id, len(new.chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    site_id: str
+    embedder: str
+    document_id: str
+    version: int
+    first_number: int
+
+
+async def _lock(connection: AsyncConnection, site_id: str, embedder: str) -> int:
+    """The next chunk number; other writers of the site wait until the transaction ends."""
+    row = insert_or(knowledge).values(site_id=site_id, embedder=embedder).on_conflict_do_nothing()
+    await connection.execute(row)
+    query = select(knowledge).where(knowledge.c.site_id == site_id).with_for_update()
+    found = (await connection.execute(query)).one()
+    if found.embedder != embedder:
+        raise Unavailable(
+            f"The site's documents are embedded by {found.embedder}, not by {embedder}; "
+            "ingest again with the settings of that embedder."
+        )
+    return int(found.next_chunk_number)
+
+
+def _check_dimension(known: Knowledge | None, vectors: Vectors) -> None:
+    dimension = None if known is None else known.dimension
+    if dimension is not None and len(vectors) and vectors.shape[1] != dimension:
+        raise Unavailable(
+            f"The embedding endpoint gives vectors of {vectors.shape[1]} numbers, the site's other "
+            f"documents have {dimension}: set SITEBROOK_EMBEDDING_MODEL and its address as they "
+            "were, or delete the site's documents and ingest them again.",
+            code="embedding_dimension_changed",
+        )
+
+
+async def _find_old(connection: AsyncConnection, site_id: str, source: str) -> Any:
+    columns = (document.c.id, document.c.sha256, document.c.chunks, document.c.version)
+    query = select(*columns).where(document.c.site_id == site_id, document.c.source == source)
+    return (await connection.execute(query)).first()
+
+
+async def _write_document(connection: AsyncConnection, target: _Target, new: NewDocument) -> None:
+    values: dict[str, Any] = {
+        "title": new.title,
+        "url": new.url,
+        "language": new.language,
+        "sha256": new.sha256,
+        "characters": len(new.text),
+        "chunks": len(new.chunks),
+        "version": target.version,
+        "updated_at": now(),
+    }
+    if target.version == 1:
+        keys = {"id": target.document_id, "site_id": target.site_id, "source": new.source}
+        await connection.execute(insert(document).values(**keys, **values))
+    else:
+        same = document.c.id == target.document_id
+        await connection.execute(update(document).where(same).values(**values))
+        for table in (chunk, document_version):
+            old = table.c.document_id == target.document_id
+            await connection.execute(delete(table).where(old))
+    await connection.execute(
+        insert(document_version).values(
+            document_id=target.document_id, version=target.version, text=new.text
+        )
+    )
+
+
+async def _write_chunks(
+    connection: AsyncConnection, target: _Target, chunks: Sequence[NewChunk], vectors: Vectors
+) -> None:
+    if not chunks:
+        return
+    rows = [
+        {
+            "id": new_id("chunk"),
+            "site_id": target.site_id,
+            "document_id": target.document_id,
+            "version": target.version,
+            "number": target.first_number + position,
+            "position": position,
+            "headings": list(piece.headings),
+            "text": piece.text,
+            "language": piece.language,
+        }
+        for position, piece in enumerate(chunks)
+    ]
+    embeddings = [
+        {
+            "chunk_id": row["id"],
+            "embedder": target.embedder,
+            "site_id": target.site_id,
+            "vector": vector,
+        }
+        for row, vector in zip(rows, vectors, strict=True)
+    ]
+    await connection.execute(insert(chunk), rows)
+    await connection.execute(insert(embedding), embeddings)
+
+
+async def count_up(connection: AsyncConnection, site_id: str, chunks: int = 0) -> None:
+    """Makes what is cached about the site's documents stale when the transaction commits."""
+    counted = update(knowledge).where(knowledge.c.site_id == site_id)
+    await connection.execute(
+        counted.values(
+            version=knowledge.c.version + 1,
+            next_chunk_number=knowledge.c.next_chunk_number + chunks,
+        )
+    )
+
+
+async def load_chunk_texts(
+    database: Database, site_id: str, known: Sequence[str] = ()
+) -> ChunkTexts:
+    """The ids of the site's chunks in order of age, with the texts of those not ``known``.
+
+    A text is title, headings and text of the chunk, as it is indexed and embedded.
+    """
+    mine = chunk.c.site_id == site_id
+    is_new = chunk.c.id.not_in(select(func.unnest(literal(list(known), ARRAY(Text)))))
+    ids = select(chunk.c.id).where(mine).order_by(chunk.c.number)
+    texts = (
+        select(chunk.c.id, chunk.c.language, document.c.title, chunk.c.headings, chunk.c.text)
+        .join(document, document.c.id == chunk.c.document_id)
+        .where(mine, *([is_new] if known else []))
+    )
+    version = select(knowledge.c.version).where(knowledge.c.site_id == site_id)
+    async with database.begin() as connection:
+        # All three statements see the documents as of one moment.
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        found = (await connection.execute(version)).scalar_one_or_none()
+        chunk_ids = tuple((await connection.execute(ids)).scalars())
+        rows = (await connection.execute(texts)).all()
+    new = {
+        row.id: (to_indexed_text(row.title, row.headings, row.text), row.language) for row in rows
+    }
+    return ChunkTexts(found or 0, chunk_ids, new)
+
+
+def to_indexed_text(title: str, headings: Sequence[str], body: str) -> str:
+    """What is indexed and embedded for a chunk: its title, its headings, its text."""
+    lines = [title, *(heading for heading in headings if heading != title), body]
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,191 @@
+"""Providers and models as configured: from well-known key variables and the settings file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeVar, cast
+
+import msgspec
+
+from sitebrook.errors import StartError
+
+ProviderKind = Literal["openai", "mock"]
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One upstream. ``api_key`` is what ``api_key_env`` named; times are seconds."""
+
+    name: str
+    kind: ProviderKind = "openai"
+    base_url: str = ""
+    api_key_env: str = ""
+    api_key: str = ""
+    passthrough: bool = False
+    first_delta_timeout_s: float = 30
+    idle_timeout_s: float = 30
+    total_timeout_s: float = 300
+    first_delta_delay_s: float = 0.25
+    delta_delay_s: float = 0.02
+
+
+class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model that clients may ask for. ``route`` names ``provider/model`` pairs in order.
+
+    Prices are money per million tokens; None is unknown.
+    """
+
+    id: str
+    route: tuple[str, ...] = ()
+    input_price: float | None = None
+    output_price: float | None = None
+    context_tokens: int = 128_000
+
+
+class _WellKnown(msgspec.Struct, frozen=True):
+    name: str
+    key_env: str
+    base_url: str
+    base_url_env: str
+    models: tuple[tuple[str, int], ...]  # name, context in tokens
+
+
+WELL_KNOWN: Final = (
+    _WellKnown(
+        "openai",
+        "OPENAI_API_KEY",
+        "https://api.openai.com/v1",
+        "OPENAI_BASE_URL",
+        (("gpt-4o-mini", 128_000), ("gpt-4o", 128_000), ("gpt-4.1-mini", 1_047_576)),
+    ),
+    _WellKnown(
+        "groq",
+        "GROQ_API_KEY",
+        "https://api.groq.com/openai/v1",
+        "GROQ_BASE_URL",
+        (("llama-3.3-70b-versatile", 131_072), ("llama-3.1-8b-instant", 131_072)),
+    ),
+    _WellKnown(
+        "mistral",
+        "MISTRAL_API_KEY",
+        "https://api.mistral.ai/v1",
+        "MISTRAL_BASE_URL",
+        (("mistral-small-latest", 128_000), ("mistral-large-latest", 128_000)),
+    ),
+)
+
+MOCK_MODEL: Final = "mock"
+_SCHEMES: Final = ("http://", "https://")
+_AT_ROW: Final = re.compile(r"(.*) - at `\$\[(\d+)\]\.?([^`]*)`")
+
+
+def load_catalogue(
+    environ: Mapping[str, str], providers: list[Any], models: list[Any]
+) -> tuple[tuple[ProviderSettings, ...], tuple[ModelSettings, ...]]:
+    """Providers and models in order of preference; the mock is always there, and always last."""
+    provider_list = _convert_rows(providers, ProviderSettings, "providers")
+    model_list = _convert_rows(models, ModelSettings, "models")
+    provider_list = [_with_key(provider, environ) for provider in provider_list]
+    for known in WELL_KNOWN:
+        if any(provider.name == known.name for provider in provider_list):
+            if not _is_routed_to(known.name, model_list):
+                model_list += _common_models(known, model_list)
+        elif key := environ.get(known.key_env, "").strip():
+            url = _base_url(known, environ)
+            provider_list.append(ProviderSettings(name=known.name, base_url=url, api_key=key))
+            model_list += _common_models(known, model_list)
+    if not any(provider.name == MOCK_MODEL for provider in provider_list):
+        provider_list.append(ProviderSettings(name=MOCK_MODEL, kind="mock"))
+    if not any(model.id == MOCK_MODEL for model in model_list):
+        model_list.append(ModelSettings(id=MOCK_MODEL, route=("mock/mock",)))
+    model_list = [model if model.route else _routed_by_id(model) for model in model_list]
+    _check_unique([provider.name for provider in provider_list], "providers", "name")
+    _check_unique([model.id for model in model_list], "models", "id")
+    _check_routes(provider_list, model_list)
+    return tuple(provider_list), tuple(model_list)
+
+
+def _base_url(known: _WellKnown, environ: Mapping[str, str]) -> str:
+    base_url = environ.get(known.base_url_env, "").strip() or known.base_url
+    if not base_url.startswith(_SCHEMES):
+        raise StartError(
+            f"{known.base_url_env} is '{base_url}'; it must start with http:// or https://."
+        )
+    return base_url
+
+
+def _is_routed_to(provider: str, models: list[ModelSettings]) -> bool:
+    steps = (step for model in models for step in model.route or (model.id,))
+    return any(step.partition("/")[0] == provider for step in steps)
+
+
+def _common_models(known: _WellKnown, models: list[ModelSettings]) -> list[ModelSettings]:
+    """Those of the provider's models whose ids are not taken."""
+    taken = {model.id for model in models}
+    common = [
+        ModelSettings(id=f"{known.name}/{name}", context_tokens=context)
+        for name, context in known.models
+    ]
+    return [model for model in common if model.id not in taken]
+
+
+def _routed_by_id(model: ModelSettings) -> ModelSettings:
+    return msgspec.structs.replace(model, route=(model.id,))
+
+
+Row = TypeVar("Row", ProviderSettings, ModelSettings)
+
+
+def _convert_rows(rows: list[Any], kind: type[Row], section: str) -> list[Row]:
+    try:
+        return msgspec.convert(rows, list[kind])
+    except msgspec.ValidationError as error:
+        raise StartError(_explain(str(error), rows, kind, section)) from None
+
+
+def _explain(text: str, rows: list[Any], kind: type[Row], section: str) -> str:
+    """The decoder's refusal with the row named as its author names it."""
+    found = _AT_ROW.fullmatch(text)
+    if found is None:
+        return f"[[{section}]] in the settings file: {text}."
+    reason, number, field = found[1], int(found[2]), found[3]
+    row = cast("dict[str, Any]", rows[number]) if isinstance(rows[number], dict) else {}
+    name = row.get(kind.__struct_fields__[0])
+    which = f"'{name}'" if isinstance(name, str) else f"number {number + 1}"
+    unknown = sorted(row.keys() - set(kind.__struct_fields__))
+    if unknown and not field:
+        known = ", ".join(one for one in kind.__struct_fields__ if one != "api_key")
+        return f"[[{section}]] {which} in the settings file has no '{unknown[0]}'. Known: {known}."
+    where = f" {field}" if field else ""
+    return f"[[{section}]] {which}{where} in the settings file: {reason}."
+
+
+def _with_key(provider: ProviderSettings, environ: Mapping[str, str]) -> ProviderSettings:
+    if provider.kind == "openai" and not provider.base_url.startswith(_SCHEMES):
+        raise StartError(
+            f"Provider '{provider.name}' needs a base_url that starts with http(s)://."
+        )
+    if not provider.api_key_env:
+        return provider
+    key = environ.get(provider.api_key_env, "").strip()
+    if not key:
+        raise StartError(f"Provider '{provider.name}' needs the variable {provider.api_key_env}.")
+    return msgspec.structs.replace(provider, api_key=key)
+
+
+def _check_unique(names: list[str], section: str, field: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise StartError(f"[[{section}]] in the settings file has {field} '{twice}' twice.")
+
+
+def _check_routes(providers: list[ProviderSettings], models: list[ModelSettings]) -> None:
+    names = {provider.name for provider in providers}
+    for model in models:
+        for step in model.route:
+            provider, _, upstream_model = step.partition("/")
+            if provider not in names or not upstream_model:
+                raise StartError(
+                    f"Model '{model.id}' has the route '{step}'; write provider/model, with one of "
+                    f"the providers {', '.join(sorted(names))}."
+                )

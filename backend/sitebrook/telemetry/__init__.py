@@ -1,0 +1,1 @@
+"""Latency figures and logs."""

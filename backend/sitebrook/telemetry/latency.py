@@ -1,0 +1,163 @@
+"""How long requests took: one record each, kept in sliding windows and summed up on demand."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Outcome = Literal["ok", "error", "cancelled"]
+
+# Windows are dropped, least recently used first, beyond this many label sets.
+_MAX_WINDOWS: Final = 256
+_PERCENTILES: Final = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+MEASURES: Final = (
+    "first_byte_ms",
+    "first_delta_ms",
+    "total_ms",
+    "retrieval_ms",
+    "provider_ms",
+    "deltas_per_s",
+)
+
+
+@dataclass(slots=True)
+class Timings:
+    """The times of one request, filled in while it runs; milliseconds since it began."""
+
+    started: float = field(default_factory=time.perf_counter)
+    route: str = "other"
+    site_id: str = ""
+    model: str = ""
+    outcome: Outcome = "ok"
+    first_byte_ms: float | None = None
+    first_delta_ms: float | None = None
+    total_ms: float | None = None
+    deltas: int = 0
+    phases: dict[str, float] = field(default_factory=dict[str, float])
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request began."""
+        return (time.perf_counter() - self.started) * 1000
+
+    def note_phase(self, name: str, since: float) -> None:
+        """Records a phase that began at ``since`` (perf_counter) and ends now."""
+        self.phases[name] = (time.perf_counter() - since) * 1000
+
+    def note_delta(self) -> None:
+        """Counts a delta that is being sent."""
+        if self.first_delta_ms is None:
+            self.first_delta_ms = self.elapsed_ms()
+        self.deltas += 1
+
+    def to_server_timing(self) -> str:
+        """The value of a Server-Timing header (W3C Server Timing) with the phases so far."""
+        return ", ".join(f"{name};dur={ms:.1f}" for name, ms in self.phases.items())
+
+    def _measures(self) -> dict[str, float | None]:
+        seconds = ((self.total_ms or 0) - (self.first_delta_ms or 0)) / 1000
+        return {
+            "first_byte_ms": self.first_byte_ms,
+            "first_delta_ms": self.first_delta_ms,
+            "total_ms": self.total_ms,
+            "retrieval_ms": self.phases.get("retrieval"),
+            "provider_ms": self.phases.get("provider"),
+            "deltas_per_s": self.deltas / seconds if self.deltas > 1 and seconds > 0 else None,
+        }
+
+    def values(self) -> tuple[float | None, ...]:
+        """The measures in the order of MEASURES."""
+        return tuple(self._measures().values())
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one measure was distributed."""
+
+    count: int
+    min: float
+    average: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """One route, site and model over its window; ``success_rate`` leaves cancelled ones out."""
+
+    route: str
+    site_id: str
+    model: str
+    count: int
+    cancelled: int
+    success_rate: float | None
+    measures: dict[str, Spread]
+
+
+class LatencyRecorder:
+    """Sliding windows of finished requests per route, site and model."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._windows: OrderedDict[
+            tuple[str, str, str], deque[tuple[Outcome, tuple[float | None, ...]]]
+        ] = OrderedDict()
+
+    def record(self, timings: Timings) -> None:
+        """Adds a finished request."""
+        labels = (timings.route, timings.site_id, timings.model)
+        window = self._windows.get(labels)
+        if window is None:
+            window = self._windows[labels] = deque(maxlen=self._window)
+            if len(self._windows) > _MAX_WINDOWS:
+                self._windows.popitem(last=False)
+        self._windows.move_to_end(labels)
+        window.append((timings.outcome, timings.values()))
+
+    def summarise(self, site_id: str | None = None) -> list[LatencySummary]:
+        """A summary per label set, of one site or of all, sorted by route, site and model."""
+        return [
+            _to_summary(labels, list(window))
+            for labels, window in sorted(self._windows.items())
+            if site_id is None or labels[1] == site_id
+        ]
+
+
+def _to_summary(
+    labels: tuple[str, str, str], records: list[tuple[Outcome, tuple[float | None, ...]]]
+) -> LatencySummary:
+    outcomes = [outcome for outcome, _ in records]
+    cancelled = outcomes.count("cancelled")
+    judged = len(outcomes) - cancelled
+    measures: dict[str, Spread] = {}
+    for position, name in enumerate(MEASURES):
+        spread = to_spread(values[position] for _, values in records)
+        if spread is not None:
+            measures[name] = spread
+    return LatencySummary(
+        *labels,
+        count=len(records),
+        cancelled=cancelled,
+        success_rate=outcomes.count("ok") / judged if judged else None,
+        measures=measures,
+    )
+
+
+def to_spread(values: Iterable[float | None]) -> Spread | None:
+    """The distribution of the values that are there (nearest-rank percentiles), or None."""
+    found = sorted(value for value in values if value is not None)
+    if not found:
+        return None
+    ranks = {name: found[math.ceil(share * len(found)) - 1] for name, share in _PERCENTILES}
+    return Spread(
+        count=len(found),
+        min=found[0],
+        average=sum(found) / len(found),
+        max=found[-1],
+        **ranks,
+    )

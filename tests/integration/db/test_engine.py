@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from sitebrook.db.engine import Database
+from sitebrook.errors import Unavailable
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none")
+        with pytest.raises(Unavailable, match="does not answer"):
+            await database.check()
+        await database.aclose()
+
+
+async def test_a_failed_statement_does_not_tell_its_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failed:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT :words FROM nowhere"), {"words": "my secret"})
+    assert "my secret" not in str(failed.value)

@@ -1,0 +1,106 @@
+"""Revisions and tables say the same, and any number of processes may migrate at once."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from tests.commands import command_environment, refusal, run
+
+import sitebrook
+from sitebrook.db.engine import to_psycopg_url
+from sitebrook.db.migrate import migrate, migration_status
+from sitebrook.db.tables import metadata
+from sitebrook.errors import StartError
+
+PROCESSES = 6
+MIGRATE = (
+    "import sys; from sitebrook.db.migrate import migrate; print(migrate(sys.argv[1]).current)"
+)
+
+
+@pytest.fixture
+def tables() -> sa.MetaData:
+    """What every module named tables declares."""
+    package = Path(sitebrook.__file__).parent
+    for path in package.glob("*/tables.py"):
+        importlib.import_module(f"sitebrook.{path.parent.name}.tables")
+    return metadata
+
+
+def test_migrated_tables_equal_the_code(database_url: str, tables: sa.MetaData) -> None:
+    engine = sa.create_engine(to_psycopg_url(database_url), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, tables) == []
+        inspector = sa.inspect(connection)
+        for table in tables.tables.values():
+            stored = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            checks = [one for one in table.constraints if isinstance(one, sa.CheckConstraint)]
+            assert {str(check.name) for check in checks} == stored
+            keys = {key["name"] for key in inspector.get_foreign_keys(table.name)}
+            assert {f"{table.name}_{key.parent.name}_fkey" for key in table.foreign_keys} == keys
+
+
+def test_processes_that_migrate_at_once_all_succeed(bare_database_url: str) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, bare_database_url],
+            env=command_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    needed = migration_status(bare_database_url).needed
+    for process in processes:
+        with process:
+            said, complaint = process.communicate(timeout=60)
+        assert (said.strip(), complaint) == (needed, "")
+    assert migration_status(bare_database_url).is_current
+
+
+def test_an_old_revision_is_reported_and_brought_up(bare_database_url: str) -> None:
+    assert migration_status(bare_database_url).current is None
+    assert not migration_status(bare_database_url).is_current
+    assert migrate(bare_database_url).is_current
+    assert migrate(bare_database_url).is_current
+
+
+def set_revision(url: str, revision: str) -> None:
+    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+
+
+def test_a_revision_of_a_newer_sitebrook_is_refused(database_url: str) -> None:
+    set_revision(database_url, "9999")
+    message = (
+        "sitebrook: The database is at revision 9999, which this version does not know; "
+        "run the newer sitebrook that made it."
+    )
+    for command in (("db", "status"), ("db", "migrate")):
+        assert refusal(*command, DATABASE_URL=database_url) == (1, message)
+    with pytest.raises(StartError, match="does not know"):
+        migrate(database_url)
+
+
+def test_a_failed_migration_leaves_the_database_as_it_was(bare_database_url: str) -> None:
+    with psycopg.connect(bare_database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE message (id int)")  # in the way of ours
+        done = run("db", "migrate", DATABASE_URL=bare_database_url)
+        assert done.returncode == 1
+        assert done.stderr.startswith("sitebrook: The database refused a migration: ")
+        assert done.stderr.count("\n") == 1
+        tables = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchall()
+    assert tables == [("message",)]

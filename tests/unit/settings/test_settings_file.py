@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sitebrook.errors import StartError
+from sitebrook.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[server\n", "is not valid TOML: "),
+        ("[servers]\nport = 1\n", "no section 'servers'"),
+        ("[server]\nprot = 1\n", "[server] in the settings file has no 'prot'. Known: host, port"),
+        ("server = 1\n", "'server' in the settings file must be a section [server]."),
+        ("[[server]]\nport = 1\n", "'server' in the settings file must be a section [server]."),
+        ("providers = 1\n", "[[providers]] in the settings file"),
+        ("[models]\nid = 1\n", "[[models]] in the settings file"),
+        (
+            '[[providers]]\nname = "x"\nbase_ulr = "y"\n',
+            "[[providers]] 'x' in the settings file has no 'base_ulr'. Known: name, kind, base_url",
+        ),
+        (
+            '[[models]]\nid = "x"\n[[models]]\nname = "y"\n',
+            "[[models]] number 2 in the settings file has no 'name'. Known: id, route,",
+        ),
+        (
+            '[[models]]\nid = "x"\ncontext_tokens = "many"\n',
+            "[[models]] 'x' context_tokens in the settings file: Expected `int`, got `str`.",
+        ),
+        ('[[models]]\nid = "x"\nroute = ["none/x"]\n', "Model 'x' has the route 'none/x'"),
+        ("[server]\nport = true\n", "[server] port is True; it must be a whole number."),
+        ("[retrieval]\nmin_score = []\n", "[retrieval] min_score is []; it must be a number."),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "sitebrook.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(StartError, match=re.escape(message)) as refused:
+        Settings.load({"SITEBROOK_CONFIG": str(file)})
+    assert "\n" not in str(refused.value)
