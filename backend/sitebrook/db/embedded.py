@@ -80,6 +80,7 @@ class EmbeddedPostgres:
                 again.leave(data_dir)
             return
         if self._hold is not None and self._hold.lock.is_held and has_clients(self.socket_dir):
+            self._hold.server.leave_running()
             self._hold.lock.release()
         self.stop()
 

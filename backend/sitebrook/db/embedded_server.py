@@ -115,6 +115,10 @@ def has_clients(socket_dir: Path) -> bool:
     return row is not None and row[0] > 0
 
 
+# Servers that were left to others: their Popen objects must not be dropped, which would warn.
+_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+
+
 @dataclass
 class Server:
     """A running server; ``child`` when this process launched it."""
@@ -139,6 +143,11 @@ class Server:
             with contextlib.suppress(OSError):  # not ours, or not empty after a crash
                 Path(self.postmaster.socket_dir).rmdir()
         return True
+
+    def leave_running(self) -> None:
+        """Lets the server outlive its owner, for the others that are connected."""
+        if self.child is not None:
+            _LEFT_RUNNING.append(self.child)
 
     def _is_alive(self) -> bool:
         if self.child is not None:

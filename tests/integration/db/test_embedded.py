@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import socket
 import stat
@@ -42,6 +43,19 @@ def test_a_database_with_vectors_is_made_on_first_use_and_keeps_its_data(data_di
     assert second.owned
     assert rows(second, "SELECT v::text FROM note") == [("[1,2]",)]
     second.stop()
+
+
+def test_an_owner_that_leaves_a_used_server_forgets_it_without_a_warning(data_dir: Path) -> None:
+    postgres = start(data_dir, fsync=False)
+    engine = sa.create_engine(postgres.url, poolclass=sa.NullPool)
+    with engine.connect():
+        postgres.leave(data_dir)
+        assert not postgres.owned
+        assert find_running(data_dir) is not None
+    engine.dispose()
+    del postgres
+    gc.collect()  # an unreaped process would be reported here
+    start(data_dir, fsync=False).stop()
 
 
 def test_only_the_servers_user_reaches_it_and_only_by_its_socket(private_folder: Path) -> None:
