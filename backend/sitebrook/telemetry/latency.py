@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-Outcome = Literal["ok", "error", "cancelled"]
+# "interrupted" is an answer that broke off after its stream had begun.
+Outcome = Literal["ok", "error", "cancelled", "interrupted"]
 
 # Windows are dropped, least recently used first, beyond this many label sets.
 _MAX_WINDOWS: Final = 256
@@ -32,11 +33,15 @@ class Timings:
     route: str = "other"
     site_id: str = ""
     model: str = ""
+    provider: str = ""
     outcome: Outcome = "ok"
     first_byte_ms: float | None = None
     first_delta_ms: float | None = None
     total_ms: float | None = None
     deltas: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None  # money, by the price table; None is unknown
     phases: dict[str, float] = field(default_factory=dict[str, float])
 
     def elapsed_ms(self) -> float:
