@@ -10,6 +10,7 @@ from typing import Final
 
 from sitebrook.access.gate import Gate
 from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatService
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.db.engine import Database
@@ -38,6 +39,7 @@ class Parts:
     conversations: Conversations
     writer: TurnWriter
     chat: ChatService
+    open_answers: OpenAnswers
     latency: LatencyRecorder
 
     @contextlib.asynccontextmanager

@@ -36,6 +36,7 @@ from sitebrook.api.latency import timings_of
 from sitebrook.api.questions import to_question
 from sitebrook.api.schemas.chat import ChatRequest
 from sitebrook.chat.answer import Answer
+from sitebrook.chat.open_answers import Interruption
 from sitebrook.chat.question import Question
 from sitebrook.ids import new_id
 from sitebrook.parts import Parts
@@ -70,8 +71,12 @@ async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
         work = exchange.stream(includes_usage=usage)
     else:
         work = exchange.answer()
-    if not await run_while_connected(work, receive):
-        timings.outcome = "cancelled"
+    try:
+        with parts.open_answers.enter(exchange.interruption.end):
+            if not await run_while_connected(work, receive):
+                timings.outcome = "cancelled"
+    finally:
+        work.close()  # never begun when the server is stopping
 
 
 async def _read_question(
@@ -96,18 +101,20 @@ class _Exchange:
         self._timings = timings
         self._send = send
         self._answer_id = new_id("ans")
+        self.interruption = Interruption()
         self._sent_at = 0.0
         self._is_relayed = False
 
     async def answer(self) -> None:
         """Sends the whole answer as JSON."""
-        answer = await self._start()
-        builder = CompletionBuilder(answer.origin)
-        async with contextlib.aclosing(answer.events()) as events:
-            async for event in events:
-                if isinstance(event, Delta):
-                    self._timings.note_delta()
-                builder.add(event)
+        async with self.interruption:
+            answer = await self._start()
+            builder = CompletionBuilder(answer.origin)
+            async with contextlib.aclosing(answer.events()) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        self._timings.note_delta()
+                    builder.add(event)
         body = msgspec.json.encode(builder.build())
         await send_reply(self._send, 200, body, {"x-answer-id": self._answer_id})
 
@@ -118,7 +125,8 @@ class _Exchange:
         """
         start = asyncio.ensure_future(self._start())
         try:
-            await asyncio.wait({start}, timeout=self._clocks.early_start_s)
+            async with self.interruption:
+                await asyncio.wait({start}, timeout=self._clocks.early_start_s)
             if start.done() and start.exception() is not None:
                 await start
             await self._send_head()
@@ -142,16 +150,17 @@ class _Exchange:
 
     async def _relay(self, start: asyncio.Future[Answer], *, includes_usage: bool) -> None:
         try:
-            answer = await start
-            self._is_relayed = True
-            encoder = ChunkEncoder(answer.origin, includes_usage=includes_usage)
-            async with contextlib.aclosing(answer.events()) as events:
-                async for event in events:
-                    frame = encoder.encode(event)
-                    if isinstance(event, Delta):
-                        self._timings.note_delta()
-                    if frame:
-                        await self._send_frame(frame)
+            async with self.interruption:
+                answer = await start
+                self._is_relayed = True
+                encoder = ChunkEncoder(answer.origin, includes_usage=includes_usage)
+                async with contextlib.aclosing(answer.events()) as events:
+                    async for event in events:
+                        frame = encoder.encode(event)
+                        if isinstance(event, Delta):
+                            self._timings.note_delta()
+                        if frame:
+                            await self._send_frame(frame)
             await self._send_frame(DONE)
         except Exception as error:  # noqa: BLE001 - an open stream can only end with an error frame
             self._timings.outcome = "error"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sitebrook.access.gate import Gate
 from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.db.engine import Database
@@ -51,6 +52,7 @@ def build_parts(settings: Settings) -> Parts:
         conversations=conversations,
         writer=writer,
         chat=chat,
+        open_answers=OpenAnswers(),
         latency=LatencyRecorder(settings.telemetry.latency_window),
     )
 
