@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sitebrook.access.gate import Caller
+from sitebrook.api.contents import check_contents
 from sitebrook.api.schemas.chat import ChatRequest, Retrieval
 from sitebrook.chat.question import Question, RetrievalOptions
 from sitebrook.errors import InvalidRequest
@@ -43,6 +44,7 @@ def to_question(
     """
     if not caller.has_secret_key:
         return _from_visitor(wire, caller, base_url=base_url, limits=limits)
+    check_contents(wire.messages)
     asked = _find_asked(wire.messages)
     system = [one for one in wire.messages if _is_system(one)]
     return Question(
@@ -140,6 +142,9 @@ def _to_options(wire: ChatRequest) -> GenerationOptions:
         logprobs=wire.logprobs,
         top_logprobs=wire.top_logprobs,
         reasoning_effort=wire.reasoning_effort,
+        user=wire.user,
+        metadata=wire.metadata,
+        stores_metadata=wire.store is True,
     )
 
 

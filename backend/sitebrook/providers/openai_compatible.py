@@ -13,7 +13,7 @@ from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
 from sitebrook.providers.openai_stream import Lingering, OpenAIStream
 from sitebrook.providers.protocol import ProviderRequest
-from sitebrook.providers.wire import dialect_of, to_body
+from sitebrook.providers.wire import check_dialect, dialect_of, to_body
 from sitebrook.settings import ProviderSettings
 
 _EVENT_STREAM: Final = "text/event-stream"
@@ -78,8 +78,13 @@ class OpenAICompatibleProvider:
         """The provider's name in the settings."""
         return self._settings.name
 
+    def check(self, request: ProviderRequest) -> None:
+        """Raises InvalidRequest for what the upstream does not have; see ``Provider.check``."""
+        check_dialect(self._settings.name, request, self._dialect)
+
     async def open(self, request: ProviderRequest) -> OpenAIStream:
         """A stream whose first Delta or Finish has arrived; see ``Provider.open``."""
+        self.check(request)
         body = to_body(request, self._dialect)
         settings = self._settings
         started_at = asyncio.get_running_loop().time()

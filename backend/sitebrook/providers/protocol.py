@@ -123,7 +123,11 @@ class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class GenerationOptions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How to generate; what is unset is left to the provider."""
+    """How to generate; what is unset is left to the provider.
+
+    ``user``, ``metadata`` and ``stores_metadata`` are only ever a secret key's. The last says that
+    the provider may keep the answer together with the metadata.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -140,6 +144,9 @@ class GenerationOptions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only
     logprobs: bool | None = None
     top_logprobs: int | None = None
     reasoning_effort: str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    stores_metadata: bool = False
 
 
 class PromptPassage(msgspec.Struct, frozen=True):
@@ -243,11 +250,18 @@ class Provider(Protocol):
         """The provider's name in the settings."""
         ...
 
+    def check(self, request: ProviderRequest) -> None:
+        """Raises InvalidRequest with ``param`` for what the provider or the model does not have.
+
+        Cheap, sends nothing, and says the same for the same request each time.
+        """
+        ...
+
     async def open(self, request: ProviderRequest) -> ProviderStream:
         """A stream whose first Delta or Finish has arrived.
 
-        Raises ProviderError before that, InvalidRequest with ``param`` for what the provider does
-        not have. Cancelling it, or closing the stream, closes the upstream connection at once.
+        Raises ProviderError before that, InvalidRequest as ``check`` does and for what cannot be
+        sent. Cancelling it, or closing the stream, closes the upstream connection at once.
         """
         ...
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sitebrook.errors import InvalidRequest
+from sitebrook.providers.gaps import FILES, NAME, check_gaps, lacking
 from sitebrook.providers.protocol import (
     GenerationOptions,
     NamedToolChoice,
@@ -20,24 +21,52 @@ from sitebrook.providers.protocol import (
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """Where an upstream's request differs from what most of them read."""
+    """Where an upstream's request differs from what most of them read.
+
+    ``lacks`` holds what it does not have, by the names that ``gaps.check_gaps`` knows.
+    ``keeps_metadata`` says that it takes metadata only for answers that it may keep.
+    """
 
     max_tokens: str = "max_tokens"
     seed: str = "seed"
     has_stream_options: bool = True
+    keeps_metadata: bool = False
+    lacks: frozenset[str] = frozenset()
 
 
-# OpenAI's reasoning models refuse max_tokens. Mistral answers 422 (extra_forbidden) to
-# stream_options, max_completion_tokens and seed, and sends usage without being asked.
+# OpenAI's reasoning models refuse max_tokens, and metadata is "only allowed when 'store' is
+# enabled". Mistral answers 422 (extra_forbidden) to every field that its API reference does not
+# list, and sends usage without being asked. Groq: console.groq.com/docs/openai, and "not supported"
+# in its API reference.
 _DIALECTS: Final = {
-    "api.openai.com": Dialect(max_tokens="max_completion_tokens"),
-    "api.mistral.ai": Dialect(seed="random_seed", has_stream_options=False),
+    "api.openai.com": Dialect(max_tokens="max_completion_tokens", keeps_metadata=True),
+    "api.mistral.ai": Dialect(
+        seed="random_seed",
+        has_stream_options=False,
+        lacks=frozenset({"logprobs", "top_logprobs", "user", NAME, FILES}),
+    ),
+    "api.groq.com": Dialect(
+        lacks=frozenset(
+            {
+                *("n", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty"),
+                *("metadata", NAME, FILES),
+            }
+        ),
+    ),
 }
 
 
 def dialect_of(base_url: str) -> Dialect:
     """How the upstream at ``base_url`` wants its requests."""
     return _DIALECTS.get(urlsplit(base_url).hostname or "", Dialect())
+
+
+def check_dialect(provider: str, request: ProviderRequest, dialect: Dialect) -> None:
+    """Raises InvalidRequest for what the upstream does not have."""
+    check_gaps(provider, request, dialect.lacks)
+    options = request.options
+    if options.metadata and dialect.keeps_metadata and not options.stores_metadata:
+        raise lacking(provider, "metadata", "metadata without store", "Send store: true with it.")
 
 
 class _StreamOptions(msgspec.Struct, frozen=True):
@@ -66,9 +95,12 @@ class _Request(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     reasoning_effort: str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
 
 
-_RENAMED: Final = frozenset({"max_tokens", "seed"})
+_RENAMED: Final = frozenset({"max_tokens", "seed", "stores_metadata"})
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -85,9 +117,11 @@ def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
     }
     fields[dialect.max_tokens] = options.max_tokens
     fields[dialect.seed] = options.seed
+    if dialect.keeps_metadata and options.metadata:
+        fields["store"] = options.stores_metadata
     wire = _Request(
         model=request.model,
-        messages=request.messages,
+        messages=_without_names(request.messages) if NAME in dialect.lacks else request.messages,
         stream=True,
         stream_options=_StreamOptions() if dialect.has_stream_options else None,
         **fields,
@@ -98,6 +132,13 @@ def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
         raise InvalidRequest(
             "The messages hold half of a surrogate pair, which is no text.", param="messages"
         ) from None
+
+
+def _without_names(messages: tuple[PromptMessage, ...]) -> tuple[PromptMessage, ...]:
+    """The messages without the names of tools that results may carry beside their call's id."""
+    if not any(message.name for message in messages):
+        return messages
+    return tuple(msgspec.structs.replace(message, name=None) for message in messages)
 
 
 _NOTHING: Final = msgspec.Raw()

@@ -73,6 +73,9 @@ async def test_every_option_is_sent_in_the_wire_s_words(provider, upstream):
         logprobs=True,
         top_logprobs=2,
         reasoning_effort="low",
+        user="u-1",
+        metadata={"order": "7"},
+        stores_metadata=True,
     )
     image = ImagePart(ImageUrl("https://example.org/a.png"))
     messages = (PromptMessage(role="user", content=(TextPart("What is it?"), image)),)
@@ -86,7 +89,10 @@ async def test_every_option_is_sent_in_the_wire_s_words(provider, upstream):
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "find"}}
     assert sent["tools"][0]["function"] == {"name": "find", "parameters": {"type": "object"}}
     assert sent["response_format"]["json_schema"] == {"name": "s", "schema": {"type": "object"}}
-    assert len(sent) == len(GenerationOptions.__struct_fields__) + 4
+    assert (sent["user"], sent["metadata"]) == ("u-1", {"order": "7"})
+    own = {"stores_metadata"}
+    wire = {"model", "messages", "stream", "stream_options"}
+    assert set(sent) == {*GenerationOptions.__struct_fields__} - own | wire
 
 
 async def test_text_that_no_encoding_holds_is_the_caller_s_fault(provider):

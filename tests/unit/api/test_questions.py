@@ -199,3 +199,46 @@ def test_retrieval_options_that_are_not_there_are_refused(name: str) -> None:
 def test_parts_of_text_are_joined_and_nul_is_replaced() -> None:
     parts = [{"type": "text", "text": "a\0"}, {"type": "text", "text": "b"}]
     assert _question(_SERVER, {"role": "user", "content": parts}).text == "a\ufffd\nb"
+
+
+def test_who_asks_and_metadata_reach_the_provider_from_a_secret_key_only() -> None:
+    fields = {"user": "u-1", "metadata": {"order": "7"}, "store": True}
+    options = _question(_SERVER, **fields).options
+    assert (options.user, options.metadata, options.stores_metadata) == (
+        "u-1",
+        {"order": "7"},
+        True,
+    )
+    options = _question(_VISITOR, **fields).options
+    assert (options.user, options.metadata, options.stores_metadata) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": {"url": "a.png"}}, "image_url.url"),
+        ({"type": "file", "file": {}}, "file"),
+        ({"type": "file", "file": {"file_data": "/etc/passwd"}}, "file.file_data"),
+    ],
+)
+def test_an_image_or_a_file_that_is_nowhere_is_refused(part: dict[str, Any], param: str) -> None:
+    parts = [{"type": "text", "text": "What is it?"}, part]
+    with pytest.raises(InvalidRequest) as refused:
+        _question(_SERVER, _ASK, {"role": "user", "content": parts})
+    assert refused.value.param == f"messages[1].content[1].{param}"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}},
+    ],
+)
+def test_of_a_visitors_parts_only_the_text_is_kept(part: dict[str, Any]) -> None:
+    asked = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, part]}
+    assert len(_question(_SERVER, asked).message.content or ()) == 2
+    assert _question(_VISITOR, asked).message.content == "What is it?"

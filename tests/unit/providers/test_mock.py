@@ -228,7 +228,7 @@ async def test_a_tool_s_result_is_told():
         ),
         (
             {"messages": (PromptMessage(role="user", content=(ImagePart(ImageUrl("data:,")),)),)},
-            "messages",
+            "messages[].content",
         ),
     ],
 )

@@ -14,6 +14,7 @@ import msgspec
 
 from sitebrook.errors import InvalidRequest, ProviderError
 from sitebrook.providers import faults
+from sitebrook.providers.gaps import FILES, IMAGES, check_gaps
 from sitebrook.providers.mock.answers import compose, question_of
 from sitebrook.providers.mock.faults import MockFault, fault_of
 from sitebrook.providers.mock.schema import minimal_instance
@@ -23,11 +24,9 @@ from sitebrook.providers.protocol import (
     Finish,
     FunctionDelta,
     FunctionSpec,
-    ImagePart,
     NamedToolChoice,
     ProviderEvent,
     ProviderRequest,
-    TextPart,
     ToolCallDelta,
     Usage,
 )
@@ -38,6 +37,7 @@ _PIECE: Final = re.compile(
     r"\s*[\u3040-\u30ff\u3400-\u9fff]|\s*[^\s\u3040-\u30ff\u3400-\u9fff]{1,12}|\s+"
 )
 _MOST_CHOICES: Final = 16
+_LACKS: Final = frozenset({"logprobs", "top_logprobs", IMAGES, FILES})
 _GENERIC_VERBS: Final = to_stems("get fetch find search look lookup list call run read query")
 
 
@@ -52,9 +52,17 @@ class MockProvider:
         """The provider's name in the settings."""
         return self._settings.name
 
+    def check(self, request: ProviderRequest) -> None:
+        """Raises InvalidRequest for what the mock does not have; see ``Provider.check``."""
+        check_gaps(self._settings.name, request, _LACKS)
+        if request.options.n > _MOST_CHOICES:
+            raise InvalidRequest(
+                f"The mock model gives at most {_MOST_CHOICES} choices.", param="n"
+            )
+
     async def open(self, request: ProviderRequest) -> MockStream:
         """A stream whose first Delta or Finish is due; see ``Provider.open``."""
-        _check(request)
+        self.check(request)
         fault = fault_of(self.name, request.model)
         if fault.refusal is not None:
             raise fault.refusal
@@ -116,21 +124,6 @@ class MockStream:
         if failure is not None:
             self._events.clear()
             raise failure
-
-
-def _check(request: ProviderRequest) -> None:
-    """Raises InvalidRequest for what the mock does not have."""
-    options = request.options
-    if options.logprobs:
-        raise InvalidRequest("The mock model has no logprobs.", param="logprobs")
-    if options.n > _MOST_CHOICES:
-        raise InvalidRequest(f"The mock model gives at most {_MOST_CHOICES} choices.", param="n")
-    for message in request.messages:
-        if isinstance(message.content, tuple):
-            for part in message.content:
-                if not isinstance(part, TextPart):
-                    kind = "images" if isinstance(part, ImagePart) else "files"
-                    raise InvalidRequest(f"The mock model cannot read {kind}.", param="messages")
 
 
 class _Choice(msgspec.Struct, frozen=True):
