@@ -192,7 +192,7 @@ async def test_an_upstream_that_is_not_there_cannot_be_reached(provider):
 
 
 async def test_an_error_whose_body_never_ends_is_told_all_the_same(provider, monkeypatch):
-    monkeypatch.setattr("sitebrook.providers.openai_compatible._ERROR_BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("sitebrook.providers.endpoint._ERROR_BODY_TIMEOUT_S", 0.05)
     assert (await refusal(provider(), "error-body-stalls")).upstream_status == 500
 
 

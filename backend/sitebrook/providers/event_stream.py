@@ -1,0 +1,219 @@
+"""One streamed answer of any upstream that sends events: its bytes, its clocks, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, Protocol
+
+import aiohttp
+
+from sitebrook.errors import ProviderError
+from sitebrook.providers import faults
+from sitebrook.providers.protocol import ProviderEvent
+from sitebrook.providers.sse import EventTooLarge, SseDecoder
+from sitebrook.settings import ProviderSettings
+
+_CLOSE_AFTER_S: Final = 1.0  # how long the end of the body may take after the answer is whole
+
+
+class WireReader(Protocol):
+    """What one upstream's events mean; made for one answer and read to its end once.
+
+    ``ready`` holds the events to give, in order. ``has_begun`` says whether the upstream has begun
+    to answer, ``is_over`` whether the answer is whole; then its Usage is the last of ``ready``.
+    """
+
+    ready: deque[ProviderEvent]
+    has_begun: bool
+    is_over: bool
+
+    def read(self, payload: bytes) -> None:
+        """Takes the data of one event; not called any more once ``is_over``.
+
+        Raises ProviderError for what ends the stream; what was ready before is still given.
+        """
+        ...
+
+    def end(self) -> None:
+        """Completes the answer if it is whole although nothing said so: no bytes follow.
+
+        Leaves ``is_over`` False when it is not; raises ProviderError where more can be said.
+        """
+        ...
+
+
+class Lingering:
+    """Responses whose answer is whole but whose body has not ended yet.
+
+    The end mostly comes in the packet after the last event and returns the connection to the pool;
+    who reads the answer shall not wait for it. One that stays open is closed.
+    """
+
+    def __init__(self) -> None:
+        self._responses: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}
+
+    def add(self, response: aiohttp.ClientResponse) -> None:
+        """Closes the response soon, unless it ends by itself."""
+        if not response.closed:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(_CLOSE_AFTER_S, self._close, response)
+            self._responses[response] = timer
+
+    def close(self) -> None:
+        """Closes them all."""
+        for response, timer in list(self._responses.items()):
+            timer.cancel()
+            self._close(response)
+
+    def _close(self, response: aiohttp.ClientResponse) -> None:
+        self._responses.pop(response, None)
+        response.close()
+
+
+class EventStream:
+    """The events of one upstream response, as ``reader`` makes them; it owns the response.
+
+    The idle and the total clock are one timer that is moved on only when it fires: setting one for
+    every read would cost more than decoding the read.
+    """
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        reader: WireReader,
+        response: aiohttp.ClientResponse,
+        *,
+        ends_at: float,
+        lingering: Lingering,
+    ) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._ready = reader.ready
+        self._response = response
+        self._lingering = lingering
+        self._content = response.content
+        self._decoder = SseDecoder()
+        self._failure: ProviderError | None = None
+        self._is_over = False
+        self._loop = asyncio.get_running_loop()
+        self._ends_at = ends_at
+        self._waits_since: float | None = None
+        self._expired: ProviderError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> ProviderEvent:
+        ready = self._ready
+        while not ready:
+            if self._failure is not None:
+                raise self._failure
+            if self._is_over:
+                raise StopAsyncIteration
+            await self._read()
+        return ready.popleft()
+
+    async def wait_for_first(self) -> None:
+        """Returns once there is an event to give; raises ProviderError when there never will be."""
+        while not self._ready:
+            if self._failure is not None:
+                raise self._failure
+            await self._read()
+        self._arm()
+
+    async def aclose(self) -> None:
+        """Closes the upstream connection, unless the answer is whole and it can serve the next."""
+        self.close()
+
+    def close(self) -> None:
+        """What ``aclose`` does, where nothing can be awaited."""
+        if not self._is_over:
+            self._end()
+            self._response.close()
+
+    async def _read(self) -> None:
+        self._waits_since = self._loop.time()
+        try:
+            chunk = await self._content.readany()
+        except (aiohttp.ClientError, OSError):
+            self._end_of_bytes(is_cut=True)
+            return
+        finally:
+            self._waits_since = None
+        if not chunk:
+            self._end_of_bytes(is_cut=False)
+            return
+        try:
+            payloads = self._decoder.feed(chunk)
+        except EventTooLarge:
+            self._fail(faults.malformed(self._settings.name, "sent an event without an end"))
+            return
+        self._take_all(payloads)
+
+    def _take_all(self, payloads: list[bytes]) -> None:
+        reader = self._reader
+        try:
+            for payload in payloads:
+                reader.read(payload)
+                if reader.is_over:
+                    self._complete()
+                    return
+        except ProviderError as failure:
+            self._fail(failure)
+
+    def _end_of_bytes(self, *, is_cut: bool) -> None:
+        if not is_cut:
+            self._take_all(self._decoder.end())
+        if self._is_over:
+            return
+        reader, provider = self._reader, self._settings.name
+        failure = None
+        try:
+            reader.end()
+        except ProviderError as said:
+            failure = said
+        if reader.is_over:
+            self._complete()
+        elif self._expired is not None:
+            self._fail(self._expired)
+        elif failure is not None:
+            self._fail(failure)
+        elif reader.has_begun:
+            self._fail(faults.broken_off(provider))
+        else:
+            self._fail(faults.malformed(provider, "ended the stream without an answer"))
+
+    def _complete(self) -> None:
+        self._end()
+        self._lingering.add(self._response)
+
+    def _fail(self, failure: ProviderError) -> None:
+        self._failure = failure
+        self._end()
+        self._response.close()
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._is_over:
+            return
+        since = self._loop.time() if self._waits_since is None else self._waits_since
+        at = min(self._ends_at, since + self._settings.idle_timeout_s)
+        self._timer = self._loop.call_at(at, self._check_clocks)
+
+    def _check_clocks(self) -> None:
+        now, settings = self._loop.time(), self._settings
+        if now >= self._ends_at:
+            self._expired = faults.did_not_end(settings.name, settings.total_timeout_s)
+        elif self._waits_since is not None and now >= self._waits_since + settings.idle_timeout_s:
+            self._expired = faults.fell_silent(settings.name, settings.idle_timeout_s)
+        else:
+            self._arm()
+            return
+        self._response.close()  # wakes the reader
