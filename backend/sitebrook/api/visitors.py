@@ -44,6 +44,7 @@ async def read_conversation(
     caller: NamedDependency[Caller],
 ) -> ConversationResponse:
     """A conversation of this visitor, or any of the site for a secret key."""
+    await parts.writer.settle(conversation_id)
     turns = await parts.conversations.load_messages(caller, conversation_id)
     return ConversationResponse(
         conversation_id,

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from sitebrook.chat.citations import Citation, CitedPassage, Marker, MarkerFilter, to_citation
-from sitebrook.chat.conversations import NewAnswer
+from sitebrook.chat.turns import NewAnswer
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.errors import ProviderError
 from sitebrook.providers.protocol import Delta, Finish, ProviderStream, Usage

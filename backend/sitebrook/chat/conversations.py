@@ -1,15 +1,13 @@
-"""Conversations in the database, read by their callers and written turn by turn."""
+"""Conversations in the database, read by their callers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import ARRAY, Text, TextClause, bindparam, select, text
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.access.gate import Caller
@@ -36,35 +34,6 @@ class StoredMessage:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewQuestion:
-    """A question to keep; ``begins`` when it is the first of its conversation."""
-
-    id: str
-    conversation_id: str
-    begins: bool
-    content: str
-    site_id: str
-    visitor_id: str | None
-    origin: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAnswer:
-    """An answer to keep; ``interrupted`` ones hold the text so far."""
-
-    id: str
-    conversation_id: str
-    content: str
-    status: Literal["complete", "interrupted"]
-    citations: tuple[Citation, ...] = ()
-    model: str = ""
-    provider: str = ""
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class Conversations:
     """Every conversation of every site; a caller sees its own only."""
 
@@ -73,17 +42,15 @@ class Conversations:
 
     async def load_history(self, caller: Caller, conversation_id: str) -> list[PromptMessage]:
         """The last 100 turns, oldest first. Raises NotFound when it is not the caller's."""
-        message = tables.message
+        if not is_id(conversation_id):
+            raise _not_found()
         async with self._database.begin() as connection:
-            await _check_owner(connection, caller, conversation_id)
-            statement = (
-                select(message.c.role, message.c.content)
-                .where(message.c.conversation_id == conversation_id)
-                .order_by(message.c.number.desc())
-                .limit(_HISTORY_MESSAGES)
-            )
-            rows = (await connection.execute(statement)).all()
-        return [PromptMessage(role=row.role, content=row.content) for row in reversed(rows)]
+            wanted = {"id": conversation_id, "site_id": caller.site.id}
+            rows = (await connection.execute(_HISTORY, wanted)).all()
+        if not rows or not _may_read(caller, rows[0].visitor_id):
+            raise _not_found()
+        turns = (row for row in reversed(rows) if row.role is not None)
+        return [PromptMessage(role=row.role, content=row.content) for row in turns]
 
     async def load_messages(self, caller: Caller, conversation_id: str) -> list[StoredMessage]:
         """Every turn, oldest first. Raises NotFound when it is not the caller's."""
@@ -97,92 +64,18 @@ class Conversations:
             )
             return [_to_message(row) for row in await connection.execute(statement)]
 
-    async def store(self, turns: Sequence[NewQuestion | NewAnswer]) -> None:
-        """Keeps each turn at the end of its conversation, in their order, in one transaction.
 
-        A question that is asked again because it got no answer is kept once. Turns of
-        conversations that are gone meanwhile are dropped with them; what is stored already stays,
-        since a commit may reach a database whose reply does not come back.
-        """
-        ids = [turn.conversation_id for turn in turns]
-        async with self._database.begin() as connection:
-            await connection.execute(_LOCK, {"ids": ids})
-            for statement, alike in groupby(turns, key=_statement_for):
-                await connection.execute(statement, [_to_row(turn) for turn in alike])
-
-
-# Locks the conversations in one order for all, so that no two writers wait for each other, and so
-# that two tabs cannot take the same number.
-_LOCK: Final = text(
-    """
-    WITH locked AS (
-        SELECT id FROM conversation WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
+# Owner and turns at once: a row without a turn is a conversation that has none.
+_HISTORY: Final = (
+    select(tables.conversation.c.visitor_id, tables.message.c.role, tables.message.c.content)
+    .select_from(tables.conversation.outerjoin(tables.message))
+    .where(
+        tables.conversation.c.id == bindparam("id"),
+        tables.conversation.c.site_id == bindparam("site_id"),
     )
-    UPDATE conversation SET updated_at = now() FROM locked WHERE conversation.id = locked.id
-    """
-).bindparams(bindparam("ids", type_=ARRAY(Text)))
-
-# A question that got no answer and is asked again stands there already.
-_APPEND_QUESTION: Final = text(
-    """
-    WITH last AS (
-        SELECT number, role, content FROM message
-        WHERE conversation_id = :conversation_id ORDER BY number DESC LIMIT 1
-    )
-    INSERT INTO message (id, conversation_id, number, role, content)
-    SELECT :id, conversation.id, coalesce((SELECT number FROM last), -1) + 1, 'user', :content
-    FROM conversation WHERE conversation.id = :conversation_id
-    AND NOT EXISTS (SELECT FROM last WHERE role = 'user' AND content = :content)
-    ON CONFLICT (id) DO NOTHING
-    """
+    .order_by(tables.message.c.number.desc())
+    .limit(_HISTORY_MESSAGES)
 )
-
-_APPEND_ANSWER: Final = text(
-    """
-    INSERT INTO message (
-        id, conversation_id, number, role, content, status, citations,
-        model, provider, finish_reason, prompt_tokens, completion_tokens
-    )
-    SELECT
-        :id, conversation.id,
-        (SELECT coalesce(max(number), -1) + 1 FROM message
-         WHERE conversation_id = conversation.id),
-        'assistant', :content, :status, CAST(:citations AS jsonb),
-        :model, :provider, :finish_reason, :prompt_tokens, :completion_tokens
-    FROM conversation WHERE conversation.id = :conversation_id
-    ON CONFLICT (id) DO NOTHING
-    """
-)
-
-_BEGIN: Final = text(
-    """
-    WITH asking AS (
-        INSERT INTO visitor (id, site_id, origin)
-        SELECT :visitor_id, :site_id, :origin WHERE CAST(:visitor_id AS text) IS NOT NULL
-        ON CONFLICT (id) DO UPDATE SET seen_at = now()
-    ), begun AS (
-        INSERT INTO conversation (id, site_id, visitor_id)
-        VALUES (:conversation_id, :site_id, :visitor_id)
-        ON CONFLICT (id) DO NOTHING
-    )
-    INSERT INTO message (id, conversation_id, number, role, content)
-    VALUES (:id, :conversation_id, 0, 'user', :content)
-    ON CONFLICT (id) DO NOTHING
-    """
-).bindparams(bindparam("visitor_id", type_=Text))
-
-
-def _statement_for(turn: NewQuestion | NewAnswer) -> TextClause:
-    if isinstance(turn, NewAnswer):
-        return _APPEND_ANSWER
-    return _BEGIN if turn.begins else _APPEND_QUESTION
-
-
-def _to_row(turn: NewQuestion | NewAnswer) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(turn, name) for name in turn.__slots__}
-    if isinstance(turn, NewAnswer):
-        row["citations"] = msgspec.json.encode(turn.citations).decode()
-    return row
 
 
 async def _check_owner(connection: AsyncConnection, caller: Caller, conversation_id: str) -> None:
@@ -191,15 +84,21 @@ async def _check_owner(connection: AsyncConnection, caller: Caller, conversation
         found.c.id == conversation_id, found.c.site_id == caller.site.id
     )
     row = (await connection.execute(statement)).first() if is_id(conversation_id) else None
-    may_read = caller.has_secret_key or (
-        caller.visitor_id is not None and row is not None and row.visitor_id == caller.visitor_id
+    if row is None or not _may_read(caller, row.visitor_id):
+        raise _not_found()
+
+
+def _may_read(caller: Caller, visitor_id: str | None) -> bool:
+    is_own = caller.visitor_id is not None and caller.visitor_id == visitor_id
+    return caller.has_secret_key or is_own
+
+
+def _not_found() -> NotFound:
+    return NotFound(
+        "There is no such conversation; a question without conversation_id begins one.",
+        param="conversation_id",
+        code="conversation_not_found",
     )
-    if row is None or not may_read:
-        raise NotFound(
-            "There is no such conversation; a question without conversation_id begins one.",
-            param="conversation_id",
-            code="conversation_not_found",
-        )
 
 
 def _to_message(row: Any) -> StoredMessage:

@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 
 from sitebrook.chat.answer import Answer, AnswerOrigin, Source
-from sitebrook.chat.conversations import Conversations, NewQuestion
+from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.history import to_window, without_markers
 from sitebrook.chat.question import Question
+from sitebrook.chat.turns import NewQuestion
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.ids import new_id
 from sitebrook.prompts.answer import AnswerPrompt, break_control_tokens, render_answer_prompt
@@ -56,6 +57,7 @@ class ChatService:
         timings.model = model
         history = list(question.history)
         if question.conversation_id is not None:
+            await parts.writer.settle(question.conversation_id)
             history = await parts.conversations.load_history(
                 question.caller, question.conversation_id
             )

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+import psycopg
+from sqlalchemy import event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sitebrook.errors import StartError, Unavailable
 
 _POOL_WAIT_S: Final = 3
 _STATEMENT_S: Final = 60
 _SILENCE_S: Final = 10
+_TRUSTED_S: Final = 1.0
+_USED_AT: Final = "used_at"
+_PING: Final = text("SELECT 1")
+CONNECT_ARGS: Final[Mapping[str, Any]] = {
+    "connect_timeout": _POOL_WAIT_S,
+    "application_name": "sitebrook",
+    "options": f"-c statement_timeout={_STATEMENT_S}s",
+    # A host that vanished is noticed by what was sent to it, or by its silence.
+    "tcp_user_timeout": _SILENCE_S * 1000,
+    "keepalives_idle": _SILENCE_S,
+    "keepalives_interval": _SILENCE_S,
+    "keepalives_count": 2,
+}
 
 
 class Database:
@@ -29,19 +46,11 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
-            pool_pre_ping=True,
             hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
-            connect_args={
-                "connect_timeout": _POOL_WAIT_S,
-                "application_name": "sitebrook",
-                "options": f"-c statement_timeout={_STATEMENT_S}s",
-                # A host that vanished is noticed by what was sent to it, or by its silence.
-                "tcp_user_timeout": _SILENCE_S * 1000,
-                "keepalives_idle": _SILENCE_S,
-                "keepalives_interval": _SILENCE_S,
-                "keepalives_count": 2,
-            },
+            connect_args=dict(CONNECT_ARGS),
         )
+        event.listen(self._engine.sync_engine, "checkin", _note_use)
+        event.listen(self._engine.sync_engine, "checkout", self._check_idle)
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncConnection]:
@@ -54,16 +63,16 @@ class Database:
             async with aclosing(await self._connect()) as connection, connection.begin():
                 yield connection
         except PoolTimeout:
-            raise _no_database() from None
+            raise no_database() from None
         except DBAPIError as error:
-            if error.connection_invalidated or _is_connection_failure(error):
-                raise _no_database() from error
+            if error.connection_invalidated or is_connection_failure(error.orig):
+                raise no_database() from error
             raise
 
     async def check(self) -> None:
         """Raises Unavailable unless PostgreSQL answers."""
-        async with self.begin():
-            pass  # taking a connection asks it whether it is alive
+        async with self.begin() as connection:
+            await connection.execute(_PING)
 
     async def _connect(self) -> AsyncConnection:
         """A connection that answered just now; the wait for its answer is bounded too."""
@@ -71,7 +80,23 @@ class Database:
             async with asyncio.timeout(_POOL_WAIT_S):
                 return await self._engine.connect()
         except TimeoutError:
-            raise _no_database() from None
+            raise no_database() from None
+
+    def _check_idle(
+        self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        """Asks a connection whether it is alive, unless it was used within the last second.
+
+        ``pool_pre_ping`` would ask at every use, which costs as much as a small query.
+        """
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or time.monotonic() - used_at < _TRUSTED_S:
+            return
+        dialect = self._engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
 
     async def aclose(self) -> None:
         """Closes every pooled connection."""
@@ -98,15 +123,21 @@ def to_psycopg_url(url: str) -> str:
     return url
 
 
-def _is_connection_failure(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def is_connection_failure(error: BaseException | None) -> bool:
+    """Whether psycopg's error says that the server is away, not that a statement is wrong."""
+    state = getattr(error, "sqlstate", None)
     # No state: the connection was never made. Class 08: connection, 57P: server going down.
-    return (state is None and isinstance(error, OperationalError)) or (
+    return (state is None and isinstance(error, psycopg.OperationalError)) or (
         isinstance(state, str) and state.startswith(("08", "57P", "53300"))
     )
 
 
-def _no_database() -> Unavailable:
+def no_database() -> Unavailable:
+    """The refusal while PostgreSQL does not answer."""
     return Unavailable(
         "The database does not answer; try again in a few seconds.",
         code="database_unavailable",

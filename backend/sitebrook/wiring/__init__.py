@@ -6,7 +6,9 @@ from sitebrook.access.gate import Gate
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
+from sitebrook.chat.turns import TurnStore
 from sitebrook.chat.writer import TurnWriter
+from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
 from sitebrook.errors import StartError
 from sitebrook.ingestion.ingest import Ingester
@@ -37,7 +39,7 @@ def build_parts(settings: Settings) -> Parts:
     router = Router(Providers(settings.providers, settings.models, open_session()))
     gate = Gate(database)
     conversations = Conversations(database)
-    writer = TurnWriter(conversations)
+    writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     chat = ChatService(
         ChatParts(searcher, router, conversations, writer, gate.sign_source, settings.limits)
     )

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 from tests.factories import make_key, make_site
 
 from sitebrook.access.gate import Caller
-from sitebrook.chat.conversations import Conversations, NewAnswer, NewQuestion
+from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.turns import NewAnswer, NewQuestion, TurnStore
+from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
 from sitebrook.errors import NotFound
 
@@ -37,23 +42,32 @@ async def caller(database: Database) -> Caller:
     return Caller(site, (await make_key(database, site)).key.id, "site", None)
 
 
-async def contents(conversations: Conversations, caller: Caller) -> list[str]:
-    return [turn.content for turn in await conversations.load_messages(caller, CONVERSATION)]
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[TurnStore]:
+    opened = TurnStore(DirectConnection(database.url))
+    yield opened
+    await opened.aclose()
+
+
+async def contents(database: Database, caller: Caller) -> list[str]:
+    return [
+        turn.content for turn in await Conversations(database).load_messages(caller, CONVERSATION)
+    ]
 
 
 async def test_turns_that_are_stored_again_stand_there_once(
-    database: Database, caller: Caller
+    database: Database, store: TurnStore, caller: Caller
 ) -> None:
-    conversations = Conversations(database)
     turns = [question(caller, "Why?"), answer("So.")]
-    await conversations.store(turns)
-    await conversations.store(turns)
-    assert await contents(conversations, caller) == ["Why?", "So."]
+    await store.store(turns)
+    await store.store(turns)
+    assert await contents(database, caller) == ["Why?", "So."]
 
 
-async def test_turns_of_one_batch_keep_their_order(database: Database, caller: Caller) -> None:
-    conversations = Conversations(database)
-    await conversations.store(
+async def test_turns_of_one_batch_keep_their_order(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    await store.store(
         [
             question(caller, "One?"),
             answer("1"),
@@ -61,41 +75,116 @@ async def test_turns_of_one_batch_keep_their_order(database: Database, caller: C
             answer("2", id="ans_2"),
         ]
     )
-    assert await contents(conversations, caller) == ["One?", "1", "Two?", "2"]
+    assert await contents(database, caller) == ["One?", "1", "Two?", "2"]
 
 
 async def test_a_question_asked_again_without_an_answer_is_kept_once(
-    database: Database, caller: Caller
+    database: Database, store: TurnStore, caller: Caller
 ) -> None:
-    conversations = Conversations(database)
     again = [
         question(caller, "Why?", id=f"msg_{number}", begins=number == 1) for number in (1, 2, 3)
     ]
-    await conversations.store(again)
-    assert await contents(conversations, caller) == ["Why?"]
+    await store.store(again)
+    assert await contents(database, caller) == ["Why?"]
 
 
 async def test_a_visitor_is_known_from_the_first_question_on(
-    database: Database, caller: Caller
+    database: Database, store: TurnStore, caller: Caller
 ) -> None:
     visitor = replace(caller, role="visitor", visitor_id="vis_1")
-    conversations = Conversations(database)
-    await conversations.store([question(visitor, "Why?")])
-    assert await contents(conversations, visitor) == ["Why?"]
+    await store.store([question(visitor, "Why?")])
+    assert await contents(database, visitor) == ["Why?"]
     other = replace(visitor, visitor_id="vis_2")
     with pytest.raises(NotFound):
-        await conversations.load_messages(other, CONVERSATION)
+        await Conversations(database).load_messages(other, CONVERSATION)
 
 
 async def test_turns_of_a_conversation_that_is_gone_are_dropped(
-    database: Database, caller: Caller
+    database: Database, store: TurnStore, caller: Caller
 ) -> None:
-    conversations = Conversations(database)
-    await conversations.store(
+    await store.store(
         [
             answer("late", conversation_id="conv_" + "0" * 22),
             question(caller, "late?", id="msg_2", conversation_id="conv_" + "0" * 22, begins=False),
             question(caller, "Why?"),
         ]
     )
-    assert await contents(conversations, caller) == ["Why?"]
+    assert await contents(database, caller) == ["Why?"]
+
+
+async def test_a_repeated_question_is_kept_once_beside_its_answer(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    await store.store([question(caller, "Why?")])
+    again = question(caller, "Why?", id="msg_2", begins=False)
+    await store.store([again, answer("So."), question(caller, "Why?", id="msg_3", begins=False)])
+    assert await contents(database, caller) == ["Why?", "So.", "Why?"]
+
+
+async def test_two_processes_never_take_the_same_number(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    await store.store([question(caller, "Why?")])
+
+    async def write(name: str) -> None:
+        own = TurnStore(DirectConnection(database.url))
+        for number in range(20):
+            turns = [question(caller, f"{name}{number}", id=f"msg_{name}{number}", begins=False)]
+            await own.store([*turns, answer(f"{name}!", id=f"ans_{name}{number}")])
+        await own.aclose()
+
+    await asyncio.gather(write("a"), write("b"), write("c"))
+    stored = await contents(database, caller)
+    assert len(stored) == 121
+    for name in "abc":
+        own = [content for content in stored if content[0] == name and content[-1] != "!"]
+        assert own == [f"{name}{number}" for number in range(20)]
+        assert all(stored[stored.index(one) + 1] == f"{name}!" for one in own)
+
+
+async def test_several_conversations_of_one_visitor_fit_into_one_batch(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    visitor = replace(caller, role="visitor", visitor_id="vis_1")
+    second = "conv_" + "2" * 22
+    await store.store(
+        [
+            question(visitor, "Why?"),
+            question(visitor, "How?", id="msg_2", conversation_id=second),
+            answer("So.", conversation_id=second),
+        ]
+    )
+    assert await contents(database, visitor) == ["Why?"]
+    history = await Conversations(database).load_history(visitor, second)
+    assert [turn.content for turn in history] == ["How?", "So."]
+
+
+async def test_a_question_of_a_site_that_is_gone_leaves_the_others_stored(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    gone = "conv_" + "2" * 22
+    await store.store(
+        [
+            question(caller, "late?", id="msg_2", conversation_id=gone, site_id="site_gone"),
+            answer("late", conversation_id=gone),
+            question(caller, "Why?"),
+        ]
+    )
+    assert await contents(database, caller) == ["Why?"]
+    with pytest.raises(NotFound):
+        await Conversations(database).load_history(caller, gone)
+
+
+async def test_a_connection_that_was_lost_meanwhile_costs_no_turn(
+    database: Database, store: TurnStore, caller: Caller
+) -> None:
+    await store.store([question(caller, "Why?")])
+    async with database.begin() as connection:
+        await connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    await store.store([answer("So.")])
+    assert await contents(database, caller) == ["Why?", "So."]
