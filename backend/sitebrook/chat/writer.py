@@ -14,7 +14,8 @@ from sitebrook.db.direct import StatementRefused
 from sitebrook.errors import Unavailable
 
 _LOG: Final = logging.getLogger(__name__)
-_QUEUE_TURNS: Final = 1000
+# 10,000 turns: a stop may break off 5,000 answers at once.
+_MOST_BATCHES: Final = 100
 _BATCH_TURNS: Final = 100
 # What nobody waits for is collected this long: a question mostly goes with its answer.
 _COLLECT_S: Final = 0.05
@@ -85,11 +86,10 @@ class TurnWriter:
 
     def _add(self, turn: Turn) -> _Batch | None:
         """The batch that the turn is in, None when too many are waiting."""
-        full = [batch for batch in self._batches if len(batch.turns) >= _BATCH_TURNS]
-        if len(full) * _BATCH_TURNS >= _QUEUE_TURNS:
-            _LOG.error("turn not stored: too many are waiting", extra={"message_id": turn.id})
-            return None
-        if len(full) == len(self._batches):
+        if not self._batches or len(self._batches[-1].turns) >= _BATCH_TURNS:
+            if len(self._batches) >= _MOST_BATCHES:
+                _LOG.error("turn not stored: too many are waiting", extra={"message_id": turn.id})
+                return None
             self._batches.append(_Batch())
             self._changed.set()
         batch = self._batches[-1]

@@ -121,7 +121,7 @@ async def test_more_turns_than_may_wait_are_dropped_and_said(
     caller: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = TurnWriter(TurnStore(DirectConnection("postgresql://127.0.0.1:1/none")))
-    for _ in range(1002):
+    for _ in range(10_002):
         writer.put(first_question(caller))
     assert caplog.text.count("too many are waiting") == 2
     await writer.store(first_question(caller))  # does not wait for what is not kept
