@@ -25,6 +25,7 @@ from sitebrook.api.docs import openapi_config
 from sitebrook.api.errors import handle_error
 from sitebrook.api.latency import LatencyMiddleware
 from sitebrook.api.request_ids import RequestIdMiddleware
+from sitebrook.api.ticker import Ticker
 from sitebrook.settings import Settings
 from sitebrook.wiring import build_parts
 
@@ -65,7 +66,7 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Litestar(
         route_handlers=list(_HANDLERS),
-        state=State({"parts": parts}),
+        state=State({"parts": parts, "ticker": Ticker(settings.server.tick_s)}),
         dependencies={
             "parts": Provide(provide_parts),
             "head": Provide(provide_head),

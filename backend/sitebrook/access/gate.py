@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Literal, TypeVar
@@ -219,16 +220,28 @@ def _foreign_origin(origin: str) -> NotPermitted:
 
 
 class _Cache(Generic[T]):
-    """Values by name, each kept for a second; bounded, oldest dropped first."""
+    """Values by name, each kept for a second; bounded, oldest dropped first.
+
+    Who asks while a value is being read waits for the same reading.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[float, T]] = {}
+        self._readings: dict[str, asyncio.Task[T]] = {}
 
-    async def load(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
+    async def load(self, name: str, read: Callable[[], Coroutine[None, None, T]]) -> T:
         """The value, from memory or by ``read``."""
         known = self._values.get(name)
         if known is not None and time.monotonic() - known[0] < _CACHE_S:
             return known[1]
+        reading = self._readings.get(name)
+        if reading is None:
+            reading = self._readings[name] = asyncio.create_task(self._read(name, read))
+            reading.add_done_callback(lambda _: self._readings.pop(name, None))
+        # One that leaves must not take the reading of the others with it.
+        return await asyncio.shield(reading)
+
+    async def _read(self, name: str, read: Callable[[], Coroutine[None, None, T]]) -> T:
         started = time.monotonic()
         value = await read()
         self._values.pop(name, None)

@@ -27,18 +27,25 @@ from sitebrook.providers.protocol import (
     Usage,
 )
 
-DONE: Final = b"data: [DONE]\n\n"
-KEEP_ALIVE: Final = b": keep-alive\n\n"
+_DONE: Final = b"data: [DONE]\n\n"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class ChunkEncoder:
-    """The frames of one stream: every chunk has the same id, created and model."""
+class ChunkFormat:
+    """OpenAI's chunks; every one of a stream has the same id, created and model."""
 
-    def __init__(self, origin: AnswerOrigin, *, includes_usage: bool) -> None:
-        self._conversation_id = origin.conversation_id
+    def __init__(self, *, includes_usage: bool) -> None:
         self._includes_usage = includes_usage
-        self._begun: set[int] = set()
+        # With include_usage every chunk but the last says that it has none (OpenAI's reference).
+        self._tail = b',"usage":null}\n\n' if includes_usage else b"}\n\n"
+        self._plain_end = b'},"finish_reason":null}]' + self._tail
+        self._head = b""
+        self._conversation_id: str | None = None
+        # What stands before the text of a choice's plain delta, once the choice has begun.
+        self._plain_heads: dict[int, bytes] = {}
+
+    def begin(self, origin: AnswerOrigin) -> None:
+        """Tells what all chunks have in common."""
         head = {
             "id": origin.id,
             "object": "chat.completion.chunk",
@@ -46,26 +53,40 @@ class ChunkEncoder:
             "model": origin.model,
         }
         self._head = b"data: " + _ENCODE(head)[:-1]
-        # With include_usage every chunk but the last says that it has none (OpenAI's reference).
-        self._tail = b',"usage":null}\n\n' if includes_usage else b"}\n\n"
+        self._conversation_id = origin.conversation_id
 
     def encode(self, event: AnswerEvent) -> bytes:
         """The frames for one event, none for usage that nobody asked for."""
         if isinstance(event, Delta):
-            return self._begin(event.index) + self._encode_delta(event)
+            plain_head = self._plain_heads.get(event.index)
+            if plain_head is not None and is_plain(event):
+                return plain_head + _ENCODE(event.content) + self._plain_end
+            return self._open(event.index) + self._encode_delta(event)
         if isinstance(event, Finish):
-            return self._begin(event.index) + self._choice(event.index, b"{}", finish=event.reason)
+            return self._open(event.index) + self._choice(event.index, b"{}", finish=event.reason)
         if isinstance(event, Usage):
             return self._encode_usage(event)
         annotations = _ENCODE({"annotations": to_annotations(event)})
         more = b',"citations":' + _ENCODE(event.citations)
         return self._choice(event.index, annotations, more=more)
 
-    def _begin(self, index: int) -> bytes:
-        if index in self._begun:
+    def end(self) -> bytes:
+        """OpenAI's mark of a whole stream."""
+        return _DONE
+
+    def encode_error(self, reply: ErrorReply) -> bytes:
+        """The last frame of a stream that broke off."""
+        return b"data: " + reply.encode() + b"\n\n"
+
+    def _open(self, index: int) -> bytes:
+        """The chunk that begins a choice, the first time."""
+        if index in self._plain_heads:
             return b""
-        more = b"" if self._begun else b',"conversation_id":' + _ENCODE(self._conversation_id)
-        self._begun.add(index)
+        is_first = not self._plain_heads
+        self._plain_heads[index] = (
+            self._head + b',"choices":[{"index":%d,"delta":{"content":' % index
+        )
+        more = b',"conversation_id":' + _ENCODE(self._conversation_id) if is_first else b""
         return self._choice(index, b'{"role":"assistant","content":""}', more=more)
 
     def _encode_delta(self, delta: Delta) -> bytes:
@@ -112,9 +133,11 @@ class ChunkEncoder:
         return self._head + b',"choices":[],"usage":' + _ENCODE(to_wire_usage(usage)) + b"}\n\n"
 
 
-def encode_error_frame(reply: ErrorReply) -> bytes:
-    """The last frame of a stream that broke off."""
-    return b"data: " + reply.encode() + b"\n\n"
+def is_plain(delta: Delta) -> bool:
+    """Whether the delta is text and nothing beside it."""
+    return not (
+        delta.tool_calls or delta.refusal or delta.reasoning_content or delta.logprobs is not None
+    )
 
 
 def to_annotations(cited: Cited) -> tuple[Annotation, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -14,6 +12,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from sitebrook.access.gate import Credentials
 from sitebrook.api.errors import EMPTY_BODY, from_decode_error
+from sitebrook.api.ticker import Ticker
 from sitebrook.errors import BodyTooLarge, InvalidRequest, UnsupportedBody
 from sitebrook.parts import Parts
 
@@ -120,42 +119,11 @@ async def send_reply(
     await send(end)
 
 
-async def run_while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> bool:
-    """Whether the work ended; False when the caller left first, which cancels the work."""
-    working = asyncio.ensure_future(work)
-    async with background(_wait_for_disconnect(receive)) as watching:
-        try:
-            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            has_ended = working.done()
-            if not has_ended:
-                await cancel(working)
-    if has_ended:
-        await working
-    return has_ended
-
-
-@contextlib.asynccontextmanager
-async def background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[asyncio.Future[None]]:
-    """Runs ``work`` beside the block and ends it with the block."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield task
-    finally:
-        await cancel(task)
-
-
-async def cancel(task: asyncio.Future[Any]) -> None:
-    """Cancels the task and returns when it has ended."""
-    task.cancel()
-    await asyncio.wait({task})
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 def parts_of(scope: Scope) -> Parts:
     """The objects of this process."""
     return cast("Parts", scope["litestar_app"].state.parts)
+
+
+def ticker_of(scope: Scope) -> Ticker:
+    """The timer that this process's streams share."""
+    return cast("Ticker", scope["litestar_app"].state.ticker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -75,7 +76,7 @@ class _Choice:
 
 
 class Answer:
-    """A generation that has begun; iterate ``events`` once, to the end or until you leave.
+    """A generation that has begun; iterate it once, to the end or until you leave.
 
     It is stored when the events end: as complete when every choice was finished, else as
     interrupted with the text so far.
@@ -102,27 +103,39 @@ class Answer:
         self._usage: Usage | None = None
 
     async def events(self) -> AsyncGenerator[AnswerEvent]:
+        """The events of ``batches``, one by one."""
+        async with contextlib.aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def batches(self) -> AsyncGenerator[list[AnswerEvent]]:
         """Deltas, then for each choice its citations and finish, then usage.
 
-        Raises ProviderError when the upstream breaks off. The last event comes when the answer is
-        stored, so that a next question finds it in the conversation.
+        A batch holds what has arrived together; none is empty. Raises ProviderError when the
+        upstream breaks off. The last batch comes when the answer is stored, so that a next
+        question finds it in the conversation.
         """
         is_whole = False
+        stream, add_delta = self._stream, self._add_delta
+        batch: list[AnswerEvent] = []
         try:
-            async for event in self._stream:
+            async for event in stream:
                 if isinstance(event, Delta):
-                    shown = self._filter(event)
-                    if shown is not None:
-                        yield shown
+                    add_delta(event, batch)
                 elif isinstance(event, Finish):
-                    for last in self._finish(event):
-                        yield last
+                    self._finish(event, batch)
                 else:
                     self._usage = event
+                if batch and not stream.has_ready:
+                    yield batch
+                    batch = []
             is_whole = True
             await self._writer.store(self._to_stored("complete"))
             if self._usage is not None:
-                yield self._usage
+                batch.append(self._usage)
+            if batch:
+                yield batch
         except ProviderError as failure:
             _LOG.warning("an answer broke off: %s", failure.message, extra={"id": self.origin.id})
             raise
@@ -131,11 +144,6 @@ class Answer:
                 self._writer.put(self._to_stored("interrupted"))
             await self._stream.aclose()
 
-    async def abandon(self) -> None:
-        """Ends an answer whose events nobody will read; it is stored as interrupted."""
-        self._writer.put(self._to_stored("interrupted"))
-        await self._stream.aclose()
-
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)
         if choice is None:
@@ -143,28 +151,27 @@ class Answer:
             choice = self._choices[index] = _Choice(marker_filter)
         return choice
 
-    def _filter(self, delta: Delta) -> Delta | None:
-        if not delta.content:
-            return delta
-        shown = self._choice(delta.index).push(delta.content)
-        if shown == delta.content:
-            return delta
-        delta = msgspec.structs.replace(delta, content=shown)
-        has_more = delta.tool_calls or delta.refusal or delta.reasoning_content or delta.logprobs
-        return delta if shown or has_more else None
+    def _add_delta(self, delta: Delta, batch: list[AnswerEvent]) -> None:
+        content = delta.content
+        if content:
+            choice = self._choices.get(delta.index) or self._choice(delta.index)
+            shown = choice.push(content)
+            if shown is not content and shown != content:
+                delta = msgspec.structs.replace(delta, content=shown)
+                if delta == Delta(index=delta.index):
+                    return
+        batch.append(delta)
 
-    def _finish(self, finish: Finish) -> list[AnswerEvent]:
+    def _finish(self, finish: Finish, batch: list[AnswerEvent]) -> None:
         choice = self._choice(finish.index)
-        events: list[AnswerEvent] = []
         rest = choice.finish()
         if rest:
-            events.append(Delta(index=finish.index, content=rest))
+            batch.append(Delta(index=finish.index, content=rest))
         if choice.markers:
-            citations = self._cite(choice)
-            events.append(Cited(finish.index, choice.markers, citations))
+            batch.append(Cited(finish.index, choice.markers, self._cite(choice)))
         if finish.index == 0:
             self._finish_reason = finish.reason
-        return [*events, finish]
+        batch.append(finish)
 
     def _cite(self, choice: _Choice) -> tuple[Citation, ...]:
         named = {marker.index for marker in choice.markers}

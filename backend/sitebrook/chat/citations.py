@@ -98,6 +98,8 @@ class MarkerFilter:
 
     def push(self, text: str) -> str:
         """What may be shown now."""
+        if not self._held and not self._is_listing and "[" not in text:
+            return self._show(text)
         text = self._held + text
         self._held = ""
         shown: list[str] = []

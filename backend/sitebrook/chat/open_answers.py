@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Generator
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from sitebrook.errors import RequestError, Unavailable
 
@@ -86,44 +85,6 @@ class OpenAnswers:
         for end in list(self._ends.values()):
             end(_stopping())
         await _wait(self._is_empty, _LAST_EVENT_S)
-
-
-class Interruption:
-    """Blocks that another task can end with an error of its own, as a time-out would.
-
-    Enter it around what may take long, as often as needed, in one task.
-    """
-
-    def __init__(self) -> None:
-        self._error: RequestError | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-
-    def end(self, error: RequestError) -> None:
-        """Raises ``error`` out of the block that is running, or that is entered next."""
-        if self._error is None:
-            self._error = error
-            if self._task is not None:
-                self._task.cancel()
-
-    async def __aenter__(self) -> Self:
-        if self._error is not None:
-            raise self._error
-        self._task = asyncio.current_task()
-        if self._task is None:
-            raise RuntimeError("an interruption needs a task")
-        self._cancelling = self._task.cancelling()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        task, self._task = self._task, None
-        if task is None or self._error is None:
-            return
-        # A caller who leaves at the same moment cancels too, and that one wins.
-        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise self._error from None
 
 
 def _stopping() -> Unavailable:

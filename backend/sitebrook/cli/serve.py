@@ -16,6 +16,7 @@ import click
 import uvicorn
 import uvloop
 
+from sitebrook.api.connection import ClientConnection
 from sitebrook.app import create_app
 from sitebrook.cli.session import open_database
 from sitebrook.db.migrate import migrate
@@ -54,7 +55,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="none",  # uvloop.run has made it
-        http="httptools",
+        http=ClientConnection,
         ws="none",
         access_log=False,
         log_config=None,

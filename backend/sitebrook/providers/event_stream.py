@@ -102,6 +102,11 @@ class EventStream:
         self._expired: ProviderError | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether the next event has arrived already."""
+        return bool(self._ready)
+
     def __aiter__(self) -> EventStream:
         return self
 

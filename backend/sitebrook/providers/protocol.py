@@ -233,6 +233,11 @@ class ProviderStream(Protocol):
     Raises ProviderError when it breaks off; ``aclose`` ends the upstream's work. It is read once.
     """
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether the next event has arrived already."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[ProviderEvent]:
         """The events; the first is there already."""
         ...

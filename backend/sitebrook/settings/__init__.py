@@ -69,6 +69,17 @@ class ServerSettings:
         "a sign of life after this much silence in a stream",
         least=0.001,
     )
+    slow_reader_s: float = setting(
+        60.0,
+        "SITEBROOK_SLOW_READER_S",
+        "a stream whose client took nothing for this long is ended",
+        least=0.001,
+    )
+
+    @property
+    def tick_s(self) -> float:
+        """How often open streams look at the clock."""
+        return min(1.0, self.keep_alive_s / 10, self.slow_reader_s / 10)
 
     @property
     def url(self) -> str:

@@ -7,13 +7,8 @@ import msgspec
 import pytest
 
 from sitebrook.api.errors import to_reply
-from sitebrook.api.frames import (
-    DONE,
-    KEEP_ALIVE,
-    ChunkEncoder,
-    CompletionBuilder,
-    encode_error_frame,
-)
+from sitebrook.api.exchange import KEEP_ALIVE
+from sitebrook.api.frames import ChunkFormat, CompletionBuilder
 from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
 from sitebrook.chat.citations import Citation, Marker
 from sitebrook.errors import ProviderError
@@ -48,8 +43,9 @@ def _call(index: int, name: str | None, arguments: str | None, **more: Any) -> D
 
 
 def _chunks(events: list[AnswerEvent], *, includes_usage: bool = False) -> list[Any]:
-    encoder = ChunkEncoder(_ORIGIN, includes_usage=includes_usage)
-    body = b"".join(encoder.encode(event) for event in events)
+    form = ChunkFormat(includes_usage=includes_usage)
+    form.begin(_ORIGIN)
+    body = b"".join(form.encode(event) for event in events)
     assert b"\r" not in body
     blocks = body.split(b"\n\n")
     assert blocks.pop() == b""
@@ -183,7 +179,9 @@ def test_what_there_is_not_is_left_out_of_the_message() -> None:
 
 
 def test_an_error_frame_is_one_data_line_with_the_error_shape() -> None:
-    frame = encode_error_frame(to_reply(ProviderError("It\nbroke.", code="provider_broke_off")))
+    frame = ChunkFormat(includes_usage=False).encode_error(
+        to_reply(ProviderError("It\nbroke.", code="provider_broke_off"))
+    )
     assert frame.startswith(b"data: ")
     assert frame.endswith(b"}}\n\n")
     assert frame.count(b"\n") == 2
@@ -197,5 +195,5 @@ def test_an_error_frame_is_one_data_line_with_the_error_shape() -> None:
 
 
 def test_the_fixed_frames_are_what_clients_expect() -> None:
-    assert DONE == b"data: [DONE]\n\n"
+    assert ChunkFormat(includes_usage=False).end() == b"data: [DONE]\n\n"
     assert KEEP_ALIVE == b": keep-alive\n\n"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 from sitebrook.api.http import (
     ClientLeft,
     RequestHead,
-    background,
     check_json_type,
     decode_json,
     head_of,
     read_body,
-    run_while_connected,
 )
 from sitebrook.errors import BodyTooLarge, InvalidRequest, UnsupportedBody
 
@@ -117,71 +114,3 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
         decode_json(body, msgspec.json.Decoder(Any))
     assert refused.value.code == "invalid_json"
-
-
-async def test_work_that_ends_is_waited_for() -> None:
-    done: list[int] = []
-
-    async def work() -> None:
-        await asyncio.sleep(0)
-        done.append(1)
-
-    async def stays() -> Any:
-        await asyncio.Event().wait()
-
-    assert await run_while_connected(work(), stays)
-    assert done == [1]
-
-
-async def test_a_failure_of_the_work_is_raised() -> None:
-    async def work() -> None:
-        raise InvalidRequest("No.")
-
-    async def stays() -> Any:
-        await asyncio.Event().wait()
-
-    with pytest.raises(InvalidRequest):
-        await run_while_connected(work(), stays)
-
-
-async def test_work_is_cancelled_when_the_caller_leaves() -> None:
-    ended = asyncio.Event()
-
-    async def work() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    assert not await run_while_connected(work(), _receiving())
-    assert ended.is_set()
-
-
-async def test_work_is_cancelled_with_its_owner() -> None:
-    started, ended = asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async def stays() -> Any:
-        await asyncio.Event().wait()
-
-    owner = asyncio.create_task(run_while_connected(work(), stays))
-    await started.wait()
-    owner.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await owner
-    assert ended.is_set()
-
-
-async def test_background_work_ends_with_its_block() -> None:
-    async def work() -> None:
-        await asyncio.Event().wait()
-
-    async with background(work()) as task:
-        assert not task.done()
-    assert task.cancelled()

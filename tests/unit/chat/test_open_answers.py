@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sitebrook.chat.open_answers import Interruption, OpenAnswers
+from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.errors import RequestError, Unavailable
 
 LONG_S = 60.0
@@ -20,13 +20,13 @@ async def answer(
     open_answers: OpenAnswers, release: asyncio.Event, ended_by: list[RequestError]
 ) -> None:
     """An answer that ends when released, or with the error that it is given."""
-    interruption = Interruption()
-    with open_answers.enter(interruption.end):
-        try:
-            async with interruption:
-                await release.wait()
-        except RequestError as error:
-            ended_by.append(error)
+
+    def end(error: RequestError) -> None:
+        ended_by.append(error)
+        release.set()
+
+    with open_answers.enter(end):
+        await release.wait()
 
 
 async def test_an_answer_counts_while_it_is_under_way() -> None:
@@ -107,41 +107,3 @@ async def test_an_answer_that_cannot_end_does_not_hold_the_drain() -> None:
         async with asyncio.timeout(2):
             await open_answers.drain(0.01)
         assert len(open_answers) == 1
-
-
-async def test_an_interruption_raises_its_error_out_of_the_block_and_the_task_goes_on() -> None:
-    interruption = Interruption()
-    asyncio.get_running_loop().call_soon(interruption.end, Unavailable("now"))
-    with pytest.raises(Unavailable, match="now"):
-        async with interruption:
-            await asyncio.sleep(LONG_S)
-    await asyncio.sleep(0)
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
-
-
-async def test_an_interruption_between_two_blocks_ends_the_next_one() -> None:
-    interruption = Interruption()
-    async with interruption:
-        await asyncio.sleep(0)
-    interruption.end(Unavailable("now"))
-    await asyncio.sleep(0)
-    with pytest.raises(Unavailable, match="now"):
-        async with interruption:
-            pytest.fail("entered")
-
-
-async def test_a_cancelled_task_stays_cancelled_when_it_is_interrupted_too() -> None:
-    interruption = Interruption()
-
-    async def work() -> None:
-        async with interruption:
-            await asyncio.sleep(LONG_S)
-
-    task = asyncio.create_task(work())
-    await asyncio.sleep(0)
-    interruption.end(Unavailable("now"))
-    task.cancel()
-    await asyncio.wait({task})
-    assert task.cancelled()

@@ -87,6 +87,11 @@ class MockStream:
         self._due_at = self._loop.time() + settings.first_delta_delay_s
         self._given = 0
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether the next event is due at once, as all but deltas are."""
+        return bool(self._events) and not isinstance(self._events[0], Delta)
+
     def __aiter__(self) -> MockStream:
         return self
 

@@ -1,0 +1,176 @@
+"""One question's way to the client: as a stream of frames, or as one whole answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, cast
+
+from litestar.types import Scope, Send
+
+from sitebrook.api.connection import connection_of
+from sitebrook.api.errors import ErrorReply, to_reply
+from sitebrook.api.http import ClientLeft, parts_of, ticker_of
+from sitebrook.api.latency import timings_of
+from sitebrook.chat.answer import Answer, AnswerEvent, AnswerOrigin
+from sitebrook.chat.question import Question
+from sitebrook.errors import RequestError
+from sitebrook.ids import new_id
+from sitebrook.providers.protocol import Delta
+
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+_STREAM_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class StreamFormat(Protocol):
+    """How one answer is written as frames; made for each stream."""
+
+    def begin(self, origin: AnswerOrigin) -> None:
+        """Tells what is known of the answer before its first event."""
+        ...
+
+    def encode(self, event: AnswerEvent) -> bytes:
+        """The frames of an event, empty when it is not shown."""
+        ...
+
+    def end(self) -> bytes:
+        """The frame that says that the answer is whole."""
+        ...
+
+    def encode_error(self, reply: ErrorReply) -> bytes:
+        """The last frame of a stream that broke off, also before ``begin``."""
+        ...
+
+
+class Exchange:
+    """One request that is being answered; whatever ends it early goes through here.
+
+    A client that leaves, and ``break_off``, cancel the task that handles the request, which closes
+    the upstream.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        parts = parts_of(scope)
+        self.timings = timings_of(scope)
+        self.answer_id = new_id("ans")
+        self._chat = parts.chat
+        self._open_answers = parts.open_answers
+        self._clocks = parts.settings.server
+        self._ticker = ticker_of(scope)
+        self._connection = connection_of(scope)
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = 0.0
+        self._has_begun = False
+        self._task: asyncio.Task[None] | None = None
+        self._broken_off: RequestError | None = None
+
+    def break_off(self, error: RequestError) -> None:
+        """Ends the answer with ``error``, as if the upstream had failed."""
+        if self._task is not None and self._broken_off is None:
+            self._broken_off = error
+            self._task.cancel()
+
+    async def start(self, question: Question) -> Answer:
+        """The answer, once its first delta has arrived. Raises what refuses the question."""
+        return await self._chat.start(question, self.answer_id, self.timings)
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does the work for as long as the client stays.
+
+        Raises ClientLeft when it left, the error of ``break_off``, and Unavailable when the server
+        takes no new work.
+        """
+        self._task = task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
+        connection = self._connection
+        connection.on_left = task.cancel
+        try:
+            if connection.is_lost:
+                task.cancel()
+            with self._open_answers.enter(self.break_off):
+                await work
+        except asyncio.CancelledError:
+            if self._broken_off is not None and not connection.is_lost:
+                task.uncancel()
+                raise self._broken_off from None
+            if not connection.is_lost:
+                raise
+            task.uncancel()
+            self.timings.outcome = "cancelled"
+            raise ClientLeft from None
+        finally:
+            connection.on_left = None
+            self._task = None
+            work.close()  # never begun when the server takes no new work
+
+    async def stream(self, question: Question, form: StreamFormat) -> None:
+        """Sends the answer delta by delta; a failure after the first byte is one error frame.
+
+        The first byte is the first delta, or a keep-alive when that does not come soon. Raises
+        what refuses the question as long as nothing was sent, ClientLeft when the client left.
+        """
+        early = self._loop.call_later(self._clocks.early_start_s, self._start_early)
+        try:
+            await self.run(self._relay(question, form))
+            self._connection.write(form.end())
+        except ClientLeft:
+            raise
+        except Exception as error:
+            if not self._has_begun:
+                self._has_begun = True
+                raise
+            self.timings.outcome = "interrupted" if self.timings.deltas else "error"
+            self._connection.write(form.encode_error(to_reply(error)))
+        finally:
+            early.cancel()
+            self._ticker.discard(self)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def tick(self, now: float) -> None:
+        """Shows a sign of life after a silence, and drops a client that reads nothing."""
+        self._connection.drop_if_stuck(now, self._clocks.slow_reader_s)
+        if now - self._sent_at >= self._clocks.keep_alive_s and not self._connection.is_full:
+            self._write(KEEP_ALIVE)
+
+    async def _relay(self, question: Question, form: StreamFormat) -> None:
+        answer = await self.start(question)
+        form.begin(answer.origin)
+        encode, timings, connection = form.encode, self.timings, self._connection
+        async with contextlib.aclosing(answer.batches()) as batches:
+            async for batch in batches:
+                if not self._has_begun:
+                    await self._begin()
+                frames: list[bytes] = []
+                for event in batch:
+                    if isinstance(event, Delta):
+                        timings.note_delta()
+                    frames.append(encode(event))
+                self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+                if connection.is_full:
+                    await connection.drain()
+
+    async def _begin(self) -> None:
+        self._has_begun = True
+        self._sent_at = self._loop.time()
+        self._ticker.add(self)
+        headers = [*_STREAM_HEADERS, (b"x-answer-id", self.answer_id.encode())]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def _start_early(self) -> None:
+        if not self._has_begun:
+            self._early = self._loop.create_task(self._begin_early())
+
+    async def _begin_early(self) -> None:
+        if not self._has_begun:
+            await self._begin()
+            self._write(KEEP_ALIVE)
+
+    def _write(self, frames: bytes) -> None:
+        if frames:
+            self._sent_at = self._loop.time()
+            self._connection.write(frames)

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sitebrook.api.exchange import KEEP_ALIVE, Exchange
+from sitebrook.api.frames import ChunkFormat
+from sitebrook.api.http import ClientLeft
+from sitebrook.api.ticker import Ticker
+from sitebrook.chat.answer import Answer, AnswerOrigin
+from sitebrook.chat.open_answers import OpenAnswers
+from sitebrook.errors import InvalidRequest, Unavailable
+from sitebrook.providers.protocol import Delta, Finish
+from sitebrook.settings import ServerSettings
+
+
+class _Stream:
+    """A provider's stream of which one delta is there; the end comes when it is let go."""
+
+    has_ready = False
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.goes_on = asyncio.Event()
+        self._events = [Delta(content="a"), Finish(0, "stop")]
+
+    def __aiter__(self) -> _Stream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._events:
+            raise StopAsyncIteration
+        if len(self._events) == 1:
+            await self.goes_on.wait()
+        return self._events.pop(0)
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.stored: list[Any] = []
+
+    def put(self, answer: Any) -> None:
+        self.stored.append(answer)
+
+    async def store(self, answer: Any) -> None:
+        self.stored.append(answer)
+
+
+class _Connection:
+    """What a client sees of the stream, and its leaving."""
+
+    is_full = False
+    is_lost = False
+    on_left: Callable[[], object] | None = None
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def write(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def drop_if_stuck(self, now: float, patience_s: float) -> None:
+        pass
+
+    def leave(self) -> None:
+        self.is_lost = True
+        if self.on_left is not None:
+            self.on_left()
+
+
+class _Scene:
+    """An exchange over a provider and a client that the test plays."""
+
+    def __init__(self, refusal: Exception | None = None, **clocks: float) -> None:
+        self.stream, self.writer, self.connection = _Stream(), _Writer(), _Connection()
+        self.due = asyncio.Event()
+        self.started: list[Answer] = []
+        self.sent: list[Any] = []
+        self._refusal = refusal
+        server = ServerSettings(**clocks)
+        parts = SimpleNamespace(
+            chat=SimpleNamespace(start=self._start),
+            open_answers=OpenAnswers(),
+            settings=SimpleNamespace(server=server),
+        )
+        state = SimpleNamespace(parts=parts, ticker=Ticker(server.tick_s))
+        scope: Any = {
+            "litestar_app": SimpleNamespace(state=state),
+            "extensions": {"sitebrook.connection": self.connection},
+        }
+        self.exchange = Exchange(scope, self._send)
+
+    async def _start(self, *_: object) -> Answer:
+        await self.due.wait()
+        if self._refusal is not None:
+            raise self._refusal
+        origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
+        stream: Any = self.stream
+        writer: Any = self.writer
+        self.started.append(Answer(origin, stream, (), writer, cites=False))
+        return self.started[0]
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message["type"])
+
+    def begin(self) -> asyncio.Task[None]:
+        question: Any = None
+        form = ChunkFormat(includes_usage=False)
+        return asyncio.create_task(self.exchange.stream(question, form))
+
+
+async def _steps(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_client_that_leaves_as_the_first_delta_comes_leaves_nothing_open(
+    steps: int,
+) -> None:
+    scene = _Scene()
+    asking = scene.begin()
+    await _steps(5)
+    scene.due.set()
+    await _steps(steps)
+    scene.connection.leave()
+    with pytest.raises(ClientLeft):
+        await asking
+    assert scene.exchange.timings.outcome == "cancelled"
+    assert scene.stream.is_closed is bool(scene.started)
+    assert [one.status for one in scene.writer.stored] == ["interrupted"] * len(scene.started)
+
+
+async def test_a_whole_answer_is_written_delta_by_delta() -> None:
+    scene = _Scene()
+    asking = scene.begin()
+    scene.due.set()
+    await _steps(3)
+    assert b'"content":"a"' in b"".join(scene.connection.frames)
+    scene.stream.goes_on.set()
+    await asking
+    assert scene.connection.frames[-1] == b"data: [DONE]\n\n"
+    assert scene.sent == ["http.response.start", "http.response.body"]
+    assert [one.status for one in scene.writer.stored] == ["complete"]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_an_answer_that_is_broken_off_ends_with_its_error(*, is_late: bool) -> None:
+    scene = _Scene()
+    asking = scene.begin()
+    await _steps(2)
+    if is_late:
+        scene.due.set()
+        await _steps(3)
+    scene.exchange.break_off(Unavailable("The server is restarting.", code="server_stopping"))
+    scene.exchange.break_off(Unavailable("Once only.", code="other"))
+    if not is_late:
+        with pytest.raises(Unavailable) as refused:
+            await asking
+        assert refused.value.code == "server_stopping"
+        assert not scene.sent
+        return
+    await asking
+    assert b"server_stopping" in scene.connection.frames[-1]
+    assert scene.sent[-1] == "http.response.body"
+    assert [one.status for one in scene.writer.stored] == ["interrupted"]
+    assert scene.stream.is_closed
+
+
+async def test_a_refusal_before_the_first_byte_is_raised() -> None:
+    scene = _Scene(InvalidRequest("No."))
+    asking = scene.begin()
+    scene.due.set()
+    with pytest.raises(InvalidRequest):
+        await asking
+    assert not scene.sent
+
+
+async def test_a_late_answer_begins_with_keep_alives_and_a_late_refusal_is_a_frame() -> None:
+    scene = _Scene(InvalidRequest("No."), early_start_s=0.01, keep_alive_s=0.01)
+    asking = scene.begin()
+    async with asyncio.timeout(5):
+        while len(scene.connection.frames) < 3:
+            await asyncio.sleep(0.005)
+    scene.due.set()
+    await asking
+    *alive, last = scene.connection.frames
+    assert set(alive) == {KEEP_ALIVE}
+    assert last.startswith(b'data: {"error":')
+    assert scene.sent == ["http.response.start", "http.response.body"]
+
+
+async def test_cancelling_the_task_is_not_taken_for_a_client_that_left() -> None:
+    scene = _Scene()
+    asking = scene.begin()
+    await _steps(2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
