@@ -1,8 +1,8 @@
 """A real HTTP server that plays an upstream and its faults.
 
 What it answers is decided by the ``model`` of the request body: the name of a script, registered
-with ``@script("name")`` in ``openai_scripts`` (a later wire gets a module of its own), or one given
-to the server for a single test::
+with ``@script("name")`` in ``openai_scripts``, as ``messages:name`` in ``anthropic_scripts``, or
+one given to the server for a single test::
 
     async with FakeUpstream() as upstream:
         upstream.scripts["mine"] = mine          # async def mine(exchange: Exchange) -> None
@@ -197,6 +197,9 @@ class FakeUpstream:
         if request.path.endswith("/embeddings"):
             name = f"embeddings:{request.json['model']}"
             return self.scripts.get(name) or SCRIPTS.get(name) or SCRIPTS["embeddings"]
+        if request.path.endswith("/messages"):
+            name = f"messages:{request.json['model']}"
+            return self.scripts.get(name) or SCRIPTS.get(name) or SCRIPTS["messages:normal"]
         name = request.json.get("model", "normal")
         return self.scripts.get(name) or SCRIPTS[name]
 

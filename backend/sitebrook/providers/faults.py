@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,25 @@ _RETRYABLE_4XX: Final = frozenset({408, 409, 429})
 _LONGEST_WAIT_S: Final = 86_400.0
 _QUOTA: Final = "insufficient_quota"
 _TOO_LONG: Final = "context_length_exceeded"
+# Anthropic's errors, which have the statuses of its HTTP errors when they come inside a stream.
+_STATUS_OF: Final = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+# What only the text of an error says; the text itself goes no further.
+_SAID: Final = (
+    (re.compile(r"prompt is too long|exceed context limit|maximum context length"), _TOO_LONG),
+    (re.compile(r"credit balance is too low|specified (?:\w+ )?api usage limits"), _QUOTA),
+)
 
 
 def is_permanent_status(status: int) -> bool:
@@ -37,6 +57,7 @@ def from_event(provider: str, model: str, error: bytes) -> ProviderError:
     parsed = _parsed(error)
     codes = _codes_of({"error": parsed})
     status = next((int(code) for code in codes if code.isdecimal() and len(code) == 3), None)
+    status = status or next((_STATUS_OF[code] for code in codes if code in _STATUS_OF), None)
     if status is not None and not 400 <= status < 600:
         status = None
     return _from_codes(provider, model, status, codes, None)
@@ -164,11 +185,16 @@ def _parsed(body: bytes) -> object:
 
 
 def _codes_of(parsed: object) -> frozenset[str]:
-    """The ``code`` and ``type`` of an error body, wherever upstreams put them."""
+    """The ``code`` and ``type`` of an error body, wherever upstreams put them.
+
+    Where an upstream has no code for what it says, that of OpenAI stands for it.
+    """
     found: set[str] = set()
     if isinstance(parsed, dict):
         body = cast("dict[str, Any]", parsed)
         error = body.get("error")
         for holder in (body, cast("dict[str, Any]", error) if isinstance(error, dict) else {}):
             found |= {str(holder[key]) for key in ("code", "type") if holder.get(key) is not None}
+            message = str(holder.get("message") or "").lower()
+            found |= {code for said, code in _SAID if said.search(message)}
     return frozenset(found)

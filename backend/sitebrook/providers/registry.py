@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from sitebrook.errors import ModelNotFound
+from sitebrook.providers.anthropic import AnthropicProvider
 from sitebrook.providers.mock import MockProvider
 from sitebrook.providers.openai_compatible import OpenAICompatibleProvider
 from sitebrook.providers.protocol import Provider
@@ -30,6 +31,8 @@ def to_provider(settings: ProviderSettings, session: aiohttp.ClientSession) -> P
     """The provider of the kind that the settings name."""
     if settings.kind == "mock":
         return MockProvider(settings)
+    if settings.kind == "anthropic":
+        return AnthropicProvider(settings, session)
     return OpenAICompatibleProvider(settings, session)
 
 

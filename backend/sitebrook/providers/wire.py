@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -126,6 +126,11 @@ def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
         stream_options=_StreamOptions() if dialect.has_stream_options else None,
         **fields,
     )
+    return encode(wire)
+
+
+def encode(wire: msgspec.Struct) -> bytes:
+    """The JSON of a request. Raises InvalidRequest for text that UTF-8 cannot hold."""
     try:
         return _encoder.encode(wire)
     except UnicodeEncodeError:
@@ -188,17 +193,25 @@ _ESCAPE: Final = re.compile(
 )
 
 
+Event = TypeVar("Event")
+
+
 def to_event(payload: bytes) -> WireEvent:
-    """The event that a payload is, without lone surrogates; a NUL that was escaped may be left.
+    """The event that a payload is; see ``decode_event``."""
+    return decode_event(payload, _decoder)
+
+
+def decode_event(payload: bytes, decoder: msgspec.json.Decoder[Event]) -> Event:
+    """What a payload holds, without lone surrogates; a NUL that was escaped may be left.
 
     Raises ValueError when it is no JSON object of that shape.
     """
     try:
-        return _decoder.decode(payload)
+        return decoder.decode(payload)
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decoder.decode(repair(payload))
+        return decoder.decode(repair(payload))
 
 
 def to_extra(raw: msgspec.Raw) -> msgspec.Raw | None:

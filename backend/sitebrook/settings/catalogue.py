@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 
 from sitebrook.errors import StartError
 
-ProviderKind = Literal["openai", "mock"]
+ProviderKind = Literal["openai", "anthropic", "mock"]
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One upstream. ``api_key`` is what ``api_key_env`` named; times are seconds."""
+    """One upstream. ``api_key`` is what ``api_key_env`` named; times are seconds.
+
+    ``max_tokens`` is the limit of answers to requests that set none, where the wire wants one.
+    """
 
     name: str
     kind: ProviderKind = "openai"
@@ -22,6 +25,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     api_key_env: str = ""
     api_key: str = ""
     passthrough: bool = False
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 16_384
     first_delta_timeout_s: float = 30
     idle_timeout_s: float = 30
     total_timeout_s: float = 300
@@ -42,38 +46,74 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     context_tokens: int = 128_000
 
 
+class _CommonModel(msgspec.Struct, frozen=True):
+    name: str
+    context_tokens: int
+    input_price: float | None = None
+    output_price: float | None = None
+
+
 class _WellKnown(msgspec.Struct, frozen=True):
     name: str
     key_env: str
     base_url: str
     base_url_env: str
-    models: tuple[tuple[str, int], ...]  # name, context in tokens
+    models: tuple[_CommonModel, ...]
+    kind: ProviderKind = "openai"
 
 
+# List prices in US dollars per million tokens without discounts for cached input, November 2026.
+# OpenAI: developers.openai.com/api/docs/pricing. Anthropic: the model pages of platform.claude.com;
+# Claude Haiku 5.5 costs five times as much for a prompt of over 100,000 tokens. Groq:
+# console.groq.com/docs/models; its Llama models were shut down in August 2026. Mistral's names
+# mean whatever model is the newest, so their price is not known here.
 WELL_KNOWN: Final = (
     _WellKnown(
         "openai",
         "OPENAI_API_KEY",
         "https://api.openai.com/v1",
         "OPENAI_BASE_URL",
-        (("gpt-4o-mini", 128_000), ("gpt-4o", 128_000), ("gpt-4.1-mini", 1_047_576)),
+        (
+            _CommonModel("gpt-4o-mini", 128_000, 0.15, 0.60),
+            _CommonModel("gpt-4o", 128_000, 2.50, 10.00),
+            _CommonModel("gpt-4.1-mini", 1_047_576, 0.40, 1.60),
+        ),
+    ),
+    _WellKnown(
+        "anthropic",
+        "ANTHROPIC_API_KEY",
+        "https://api.anthropic.com/v1",
+        "ANTHROPIC_BASE_URL",
+        (
+            _CommonModel("claude-haiku-5-5", 1_000_000, 0.10, 0.50),
+            _CommonModel("claude-sonnet-5-5", 1_000_000, 2.00, 10.00),
+            _CommonModel("claude-opus-5-5", 1_000_000, 4.00, 20.00),
+        ),
+        kind="anthropic",
     ),
     _WellKnown(
         "groq",
         "GROQ_API_KEY",
         "https://api.groq.com/openai/v1",
         "GROQ_BASE_URL",
-        (("llama-3.3-70b-versatile", 131_072), ("llama-3.1-8b-instant", 131_072)),
+        (
+            _CommonModel("openai/gpt-oss-120b", 131_072, 0.15, 0.60),
+            _CommonModel("openai/gpt-oss-20b", 131_072, 0.075, 0.30),
+        ),
     ),
     _WellKnown(
         "mistral",
         "MISTRAL_API_KEY",
         "https://api.mistral.ai/v1",
         "MISTRAL_BASE_URL",
-        (("mistral-small-latest", 128_000), ("mistral-large-latest", 128_000)),
+        (
+            _CommonModel("mistral-small-latest", 128_000),
+            _CommonModel("mistral-large-latest", 128_000),
+        ),
     ),
 )
 
+_ANTHROPIC_URL: Final = next(one.base_url for one in WELL_KNOWN if one.kind == "anthropic")
 MOCK_MODEL: Final = "mock"
 _SCHEMES: Final = ("http://", "https://")
 _AT_ROW: Final = re.compile(r"(.*) - at `\$\[(\d+)\]\.?([^`]*)`")
@@ -92,7 +132,9 @@ def load_catalogue(
                 model_list += _common_models(known, model_list)
         elif key := environ.get(known.key_env, "").strip():
             url = _base_url(known, environ)
-            provider_list.append(ProviderSettings(name=known.name, base_url=url, api_key=key))
+            provider_list.append(
+                ProviderSettings(name=known.name, kind=known.kind, base_url=url, api_key=key)
+            )
             model_list += _common_models(known, model_list)
     if not any(provider.name == MOCK_MODEL for provider in provider_list):
         provider_list.append(ProviderSettings(name=MOCK_MODEL, kind="mock"))
@@ -123,8 +165,13 @@ def _common_models(known: _WellKnown, models: list[ModelSettings]) -> list[Model
     """Those of the provider's models whose ids are not taken."""
     taken = {model.id for model in models}
     common = [
-        ModelSettings(id=f"{known.name}/{name}", context_tokens=context)
-        for name, context in known.models
+        ModelSettings(
+            id=f"{known.name}/{model.name}",
+            context_tokens=model.context_tokens,
+            input_price=model.input_price,
+            output_price=model.output_price,
+        )
+        for model in known.models
     ]
     return [model for model in common if model.id not in taken]
 
@@ -161,7 +208,9 @@ def _explain(text: str, rows: list[Any], kind: type[Row], section: str) -> str:
 
 
 def _with_key(provider: ProviderSettings, environ: Mapping[str, str]) -> ProviderSettings:
-    if provider.kind == "openai" and not provider.base_url.startswith(_SCHEMES):
+    if provider.kind == "anthropic" and not provider.base_url:
+        provider = msgspec.structs.replace(provider, base_url=_ANTHROPIC_URL)
+    if provider.kind != "mock" and not provider.base_url.startswith(_SCHEMES):
         raise StartError(
             f"Provider '{provider.name}' needs a base_url that starts with http(s)://."
         )

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import tests.fakes.anthropic_scripts
 import tests.fakes.openai_scripts  # noqa: F401  (registers what the fake plays)
 from tests.fakes.upstream import FakeUpstream
 

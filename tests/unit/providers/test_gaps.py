@@ -74,7 +74,7 @@ def test_what_an_upstream_lacks_is_refused_by_its_name(base_url, lacks):
 
 
 def test_a_refusal_names_the_provider_and_what_to_do():
-    with pytest.raises(InvalidRequest, match="'there' does not have n .* another model") as refused:
+    with pytest.raises(InvalidRequest, match=r"'there' does not have n .* model") as refused:
         _check(_GROQ, n=2)
     assert refused.value.code == "unsupported_parameter"
 
