@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sitebrook.access.gate import Gate
+from sitebrook.access.limits import Limiter
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatService
@@ -32,6 +33,7 @@ class Parts:
     settings: Settings
     database: Database
     gate: Gate
+    limiter: Limiter
     embedders: Sequence[Embedder]
     searcher: Searcher
     ingester: Ingester

@@ -44,12 +44,12 @@ async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
         raise MethodNotAllowedException(headers={"allow": "POST"})
     try:
         wire, question = await _read_question(parts, scope, receive, timings)
-        exchange = Exchange(scope, send)
+        exchange = Exchange(scope, send, question)
         if wire.stream:
             usage = wire.stream_options is not None and wire.stream_options.include_usage
-            await exchange.stream(question, ChunkFormat(includes_usage=usage))
+            await exchange.stream(ChunkFormat(includes_usage=usage))
         else:
-            await exchange.run(_answer(exchange, question, send))
+            await exchange.run(_answer(exchange, send))
     except ClientLeft:
         timings.outcome = "cancelled"
 
@@ -66,9 +66,9 @@ async def _read_question(
     return wire, to_question(wire, caller, base_url=head.own_origin, limits=limits)
 
 
-async def _answer(exchange: Exchange, question: Question, send: Send) -> None:
+async def _answer(exchange: Exchange, send: Send) -> None:
     """Sends the whole answer as JSON."""
-    answer = await exchange.start(question)
+    answer = await exchange.start()
     builder = CompletionBuilder(answer.origin)
     async with contextlib.aclosing(answer.events()) as events:
         async for event in events:

@@ -9,9 +9,10 @@ from typing import Any, Final, Protocol, cast
 
 from litestar.types import Scope, Send
 
+from sitebrook.access.limits import admitted, allowances_of
 from sitebrook.api.connection import connection_of
 from sitebrook.api.errors import ErrorReply, to_reply
-from sitebrook.api.http import ClientLeft, parts_of, ticker_of
+from sitebrook.api.http import ClientLeft, address_of, parts_of, ticker_of
 from sitebrook.api.latency import timings_of
 from sitebrook.chat.answer import Answer, AnswerEvent, AnswerOrigin
 from sitebrook.chat.question import Question
@@ -54,12 +55,15 @@ class Exchange:
     the upstream.
     """
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, question: Question) -> None:
         parts = parts_of(scope)
         self.timings = timings_of(scope)
         self.answer_id = new_id("ans")
         self._chat = parts.chat
         self._open_answers = parts.open_answers
+        self._limiter = parts.limiter
+        self._allowances = allowances_of(question.caller, address_of(scope), parts.settings.limits)
+        self._question = question
         self._clocks = parts.settings.server
         self._ticker = ticker_of(scope)
         self._connection = connection_of(scope)
@@ -76,15 +80,15 @@ class Exchange:
             self._broken_off = error
             self._task.cancel()
 
-    async def start(self, question: Question) -> Answer:
+    async def start(self) -> Answer:
         """The answer, once its first delta has arrived. Raises what refuses the question."""
-        return await self._chat.start(question, self.answer_id, self.timings)
+        return await self._chat.start(self._question, self.answer_id, self.timings)
 
     async def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Does the work for as long as the client stays.
 
-        Raises ClientLeft when it left, the error of ``break_off``, and Unavailable when the server
-        takes no new work.
+        Raises ClientLeft when it left, the error of ``break_off``, Unavailable when the server
+        takes no new work, LimitReached when the caller has asked enough.
         """
         self._task = task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
         connection = self._connection
@@ -93,7 +97,8 @@ class Exchange:
             if connection.is_lost:
                 task.cancel()
             with self._open_answers.enter(self.break_off):
-                await work
+                async with admitted(self._limiter, self._allowances):
+                    await work
         except asyncio.CancelledError:
             if self._broken_off is not None and not connection.is_lost:
                 task.uncancel()
@@ -108,7 +113,7 @@ class Exchange:
             self._task = None
             work.close()  # never begun when the server takes no new work
 
-    async def stream(self, question: Question, form: StreamFormat) -> None:
+    async def stream(self, form: StreamFormat) -> None:
         """Sends the answer delta by delta; a failure after the first byte is one error frame.
 
         The first byte is the first delta, or a keep-alive when that does not come soon. Raises
@@ -116,7 +121,7 @@ class Exchange:
         """
         early = self._loop.call_later(self._clocks.early_start_s, self._start_early)
         try:
-            await self.run(self._relay(question, form))
+            await self.run(self._relay(form))
             self._connection.write(form.end())
         except ClientLeft:
             raise
@@ -137,8 +142,8 @@ class Exchange:
         if now - self._sent_at >= self._clocks.keep_alive_s and not self._connection.is_full:
             self._write(KEEP_ALIVE)
 
-    async def _relay(self, question: Question, form: StreamFormat) -> None:
-        answer = await self.start(question)
+    async def _relay(self, form: StreamFormat) -> None:
+        answer = await self.start()
         form.begin(answer.origin)
         encode, timings, connection = form.encode, self.timings, self._connection
         async with contextlib.aclosing(answer.batches()) as batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
@@ -15,9 +16,12 @@ from sitebrook.api.errors import EMPTY_BODY, from_decode_error
 from sitebrook.api.ticker import Ticker
 from sitebrook.errors import BodyTooLarge, InvalidRequest, UnsupportedBody
 from sitebrook.parts import Parts
+from sitebrook.providers.wire import repair_escapes
 
 T = TypeVar("T")
 
+# NUL, or the first half of a surrogate pair; most bodies hold neither.
+_DUBIOUS: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _JSON_TYPES: Final = ("application/json", "")
 
 
@@ -49,6 +53,12 @@ def head_of(scope: Scope, public_url: str | None) -> RequestHead:
         return RequestHead(headers, f"{parts.scheme}://{parts.netloc}".lower())
     host = headers.get("host", "") or "localhost"
     return RequestHead(headers, f"{scope['scheme']}://{host}".lower())
+
+
+def address_of(scope: Scope) -> str:
+    """The client's address, as trusted proxies tell it."""
+    client = cast("dict[str, Any]", scope).get("client")
+    return str(client[0]) if client else ""
 
 
 def method_of(scope: Scope) -> str:
@@ -91,9 +101,14 @@ def check_json_type(head: RequestHead) -> None:
 
 
 def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """The typed body. Raises InvalidRequest that names the field."""
+    """The typed body, with U+FFFD for NUL and for half a surrogate pair, which no text may hold.
+
+    Raises InvalidRequest that names the field.
+    """
     if not body.strip():
         raise InvalidRequest(EMPTY_BODY, code="invalid_json")
+    if _DUBIOUS.search(body):
+        body = repair_escapes(body)
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from sitebrook.access.gate import Caller
 from sitebrook.api.contents import check_contents
@@ -13,6 +13,7 @@ from sitebrook.providers.protocol import GenerationOptions, PromptMessage
 from sitebrook.settings import LimitSettings
 
 MAX_MESSAGE_CHARACTERS: Final = 100_000
+MAX_SCHEMA_DEPTH: Final = 64
 # What a visitor's request may carry; see ChatRequest.
 _REFUSED_OF_VISITORS: Final = (
     "retrieval",
@@ -42,9 +43,12 @@ def to_question(
     Raises InvalidRequest for a field that this key may not set, and for messages without a
     question.
     """
+    for position, message in enumerate(wire.messages):
+        _check_length(message, position)
     if not caller.has_secret_key:
         return _from_visitor(wire, caller, base_url=base_url, limits=limits)
     check_contents(wire.messages)
+    _check_depth(wire)
     asked = _find_asked(wire.messages)
     system = [one for one in wire.messages if _is_system(one)]
     return Question(
@@ -112,16 +116,42 @@ def _find_asked(messages: list[PromptMessage]) -> int:
     raise InvalidRequest("There is no message with the role 'user'.", param="messages")
 
 
+def _check_length(message: PromptMessage, position: int) -> None:
+    length = len(message.text)
+    if length > MAX_MESSAGE_CHARACTERS:
+        raise InvalidRequest(
+            f"A message may have {MAX_MESSAGE_CHARACTERS:,} characters; this has {length:,}.",
+            param=f"messages[{position}].content",
+        )
+
+
 def _to_text(message: PromptMessage, position: int) -> str:
     text = message.text.replace("\x00", "\ufffd").strip()
     if not text:
         raise InvalidRequest("The question is empty.", param=f"messages[{position}].content")
-    if len(text) > MAX_MESSAGE_CHARACTERS:
-        raise InvalidRequest(
-            f"A message may have {MAX_MESSAGE_CHARACTERS:,} characters; this has {len(text):,}.",
-            param=f"messages[{position}].content",
-        )
     return text
+
+
+def _check_depth(wire: ChatRequest) -> None:
+    """Raises InvalidRequest for a schema nested deeper than any model would follow."""
+    for position, tool in enumerate(wire.tools or ()):
+        if _is_deep(tool.function.parameters, MAX_SCHEMA_DEPTH):
+            raise _too_deep(f"tools[{position}].function.parameters")
+    wanted = wire.response_format
+    if wanted and wanted.json_schema and _is_deep(wanted.json_schema.schema, MAX_SCHEMA_DEPTH):
+        raise _too_deep("response_format.json_schema.schema")
+
+
+def _is_deep(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(cast("dict[str, object]", value).values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_is_deep(one, levels - 1) for one in cast("list[object]", value))
+
+
+def _too_deep(param: str) -> InvalidRequest:
+    return InvalidRequest(f"{param} is nested deeper than {MAX_SCHEMA_DEPTH} levels.", param=param)
 
 
 def _to_options(wire: ChatRequest) -> GenerationOptions:

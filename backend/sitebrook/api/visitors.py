@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from litestar import get, post
+from typing import Any
+
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.limits import allowance_of_address
 from sitebrook.api.bodies import check_json
-from sitebrook.api.http import RequestHead
+from sitebrook.api.http import RequestHead, address_of
 from sitebrook.api.schemas.visitors import (
     ConversationResponse,
     MessageResponse,
@@ -28,9 +31,13 @@ from sitebrook.parts import Parts
 async def mint_visitor(
     parts: NamedDependency[Parts],
     head: NamedDependency[RequestHead],
+    request: Request[Any, Any, Any],
     data: JSONBody[VisitorRequest | None] = None,
 ) -> VisitorResponse:
     """A token for a page's visitor, made with the publishable key from an allowed origin."""
+    # Else an address that has asked enough would go on as a new visitor.
+    allowance = allowance_of_address(address_of(request.scope), parts.settings.limits)
+    await parts.limiter.count([allowance])
     minted = await parts.gate.mint_visitor(head.to_credentials(), data.token if data else None)
     site = minted.site
     texts = SiteTexts(site.name, site.language, site.greeting, site.starters)

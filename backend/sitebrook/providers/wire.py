@@ -233,5 +233,9 @@ def to_text(content: str) -> str:
 
 def repair(payload: bytes) -> bytes:
     """The JSON with U+FFFD for what no text may hold."""
-    text = payload.decode("utf-8", "replace").replace("\0", "\ufffd").encode()
-    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], text)
+    return repair_escapes(payload.decode("utf-8", "replace").replace("\0", "\ufffd").encode())
+
+
+def repair_escapes(payload: bytes) -> bytes:
+    """The JSON with U+FFFD for escapes of NUL and of half a surrogate pair."""
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], payload)

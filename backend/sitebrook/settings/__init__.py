@@ -158,6 +158,33 @@ class LimitSettings:
     visitor_answer_tokens: int = setting(
         1024, "SITEBROOK_VISITOR_ANSWER_TOKENS", "longest answer to a visitor, in tokens", least=1
     )
+    key_requests_per_minute: int = setting(
+        0, "SITEBROOK_KEY_REQUESTS_PER_MINUTE", "questions with one key; 0: no limit", least=0
+    )
+    key_open_answers: int = setting(
+        0, "SITEBROOK_KEY_OPEN_ANSWERS", "answers at once with one key; 0: no limit", least=0
+    )
+    visitor_requests_per_minute: int = setting(
+        20,
+        "SITEBROOK_VISITOR_REQUESTS_PER_MINUTE",
+        "questions of one visitor; 0: no limit",
+        least=0,
+    )
+    visitor_open_answers: int = setting(
+        4, "SITEBROOK_VISITOR_OPEN_ANSWERS", "answers at once to one visitor; 0: no limit", least=0
+    )
+    address_requests_per_minute: int = setting(
+        120,
+        "SITEBROOK_ADDRESS_REQUESTS_PER_MINUTE",
+        "questions and new visitor tokens of one address; 0: no limit",
+        least=0,
+    )
+    address_open_answers: int = setting(
+        32,
+        "SITEBROOK_ADDRESS_OPEN_ANSWERS",
+        "answers at once to visitors of one address; 0: no limit",
+        least=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

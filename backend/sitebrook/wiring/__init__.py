@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sitebrook.access.gate import Gate
+from sitebrook.access.limits import ProcessLimiter
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
@@ -47,6 +48,7 @@ def build_parts(settings: Settings) -> Parts:
         settings=settings,
         database=database,
         gate=gate,
+        limiter=ProcessLimiter(),
         embedders=embedders.all,
         searcher=searcher,
         ingester=Ingester(database, embedders.find, settings),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sitebrook.access.limits import ProcessLimiter
 from sitebrook.api.exchange import KEEP_ALIVE, Exchange
 from sitebrook.api.frames import ChunkFormat
 from sitebrook.api.http import ClientLeft
@@ -15,7 +16,7 @@ from sitebrook.chat.answer import Answer, AnswerOrigin
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.providers.protocol import Delta, Finish
-from sitebrook.settings import ServerSettings
+from sitebrook.settings import LimitSettings, ServerSettings
 
 
 class _Stream:
@@ -88,14 +89,16 @@ class _Scene:
         parts = SimpleNamespace(
             chat=SimpleNamespace(start=self._start),
             open_answers=OpenAnswers(),
-            settings=SimpleNamespace(server=server),
+            limiter=ProcessLimiter(),
+            settings=SimpleNamespace(server=server, limits=LimitSettings()),
         )
         state = SimpleNamespace(parts=parts, ticker=Ticker(server.tick_s))
         scope: Any = {
             "litestar_app": SimpleNamespace(state=state),
             "extensions": {"sitebrook.connection": self.connection},
         }
-        self.exchange = Exchange(scope, self._send)
+        question: Any = SimpleNamespace(caller=SimpleNamespace(key_id="key_1", has_secret_key=True))
+        self.exchange = Exchange(scope, self._send, question)
 
     async def _start(self, *_: object) -> Answer:
         await self.due.wait()
@@ -111,9 +114,7 @@ class _Scene:
         self.sent.append(message["type"])
 
     def begin(self) -> asyncio.Task[None]:
-        question: Any = None
-        form = ChunkFormat(includes_usage=False)
-        return asyncio.create_task(self.exchange.stream(question, form))
+        return asyncio.create_task(self.exchange.stream(ChunkFormat(includes_usage=False)))
 
 
 async def _steps(count: int) -> None:

@@ -109,8 +109,21 @@ def test_another_type_is_refused(content_type: str) -> None:
         check_json_type(_head(content_type=content_type))
 
 
-@pytest.mark.parametrize("body", [b"", b" \n", b"{", b"[" * 100_000, b'"\xff"', b'"\\ud800"'])
+@pytest.mark.parametrize("body", [b"", b" \n", b"{", b"[" * 100_000, b'"\xff"'])
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
         decode_json(body, msgspec.json.Decoder(Any))
     assert refused.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb'"a\ud800"', "a\ufffd"),
+        (rb'"\udc00\ud83d\ude00"', "\ufffd\N{GRINNING FACE}"),
+        (rb'"a\u0000b"', "a\ufffdb"),
+        (rb'"\\u0000\\ud800"', r"\u0000\ud800"),
+    ],
+)
+def test_what_no_text_may_hold_is_replaced(body: bytes, text: str) -> None:
+    assert decode_json(body, msgspec.json.Decoder(str)) == text

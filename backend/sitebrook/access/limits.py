@@ -1,0 +1,186 @@
+"""How often, and how much at once, a key, a visitor and an address may ask."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from sitebrook.access.gate import Caller
+from sitebrook.errors import LimitReached
+from sitebrook.settings import LimitSettings
+
+_WINDOW_S: Final = 60.0
+# How soon a caller may look again whether one of its answers has ended.
+_STREAM_RETRY_S: Final = 5.0
+_PURGE_ENTRIES: Final = 10_000
+_IPV6_NETWORK_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one subject may do; 0 is without bound."""
+
+    scope: Literal["key", "visitor", "address"]
+    id: str
+    requests_per_minute: int
+    open_answers: int
+
+
+class Limiter(Protocol):
+    """Counts requests and open answers of subjects, for one process or for all that share it."""
+
+    async def open(self, allowances: Sequence[Allowance]) -> None:
+        """Counts one request and one open answer for every subject, or for none.
+
+        Raises LimitReached with the seconds after which it is worth trying again.
+        """
+        ...
+
+    async def close(self, allowances: Sequence[Allowance]) -> None:
+        """Counts the open answer off again."""
+        ...
+
+    async def count(self, allowances: Sequence[Allowance]) -> None:
+        """Counts one request without an answer. Raises LimitReached."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def admitted(limiter: Limiter, allowances: Sequence[Allowance]) -> AsyncGenerator[None]:
+    """A block in which an answer may be given. Raises LimitReached before it begins."""
+    await limiter.open(allowances)
+    try:
+        yield
+    finally:
+        await limiter.close(allowances)
+
+
+class ProcessLimiter:
+    """Limits of this process alone.
+
+    Requests are counted by the generic cell rate algorithm (ITU-T I.371): one number for each
+    subject, a minute's worth at once, then one each ``60 / limit`` seconds. ``clock`` tells
+    seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due_at: dict[tuple[str, str], float] = {}
+        self._open: dict[tuple[str, str], int] = {}
+        self._purge_at = _PURGE_ENTRIES
+
+    async def open(self, allowances: Sequence[Allowance]) -> None:
+        """See ``Limiter.open``."""
+        for one in allowances:
+            if one.open_answers and self._open.get(_name(one), 0) >= one.open_answers:
+                raise _too_many_answers(one)
+        self._count(allowances)
+        for one in allowances:
+            self._open[_name(one)] = self._open.get(_name(one), 0) + 1
+
+    async def close(self, allowances: Sequence[Allowance]) -> None:
+        """See ``Limiter.close``."""
+        for one in allowances:
+            left = self._open.pop(_name(one)) - 1
+            if left:
+                self._open[_name(one)] = left
+
+    async def count(self, allowances: Sequence[Allowance]) -> None:
+        """See ``Limiter.count``."""
+        self._count(allowances)
+
+    def _count(self, allowances: Sequence[Allowance]) -> None:
+        now = self._clock()
+        due: dict[tuple[str, str], float] = {}
+        for one in allowances:
+            if not one.requests_per_minute:
+                continue
+            name = _name(one)
+            at = max(now, self._due_at.get(name, 0.0)) + _WINDOW_S / one.requests_per_minute
+            # The rounding of many steps must not cost the last request of a full minute.
+            if at - now > _WINDOW_S + 1e-6:
+                raise _too_often(one, at - now - _WINDOW_S)
+            due[name] = at
+        self._due_at.update(due)
+        if len(self._due_at) >= self._purge_at:
+            self._due_at = {name: at for name, at in self._due_at.items() if at > now}
+            self._purge_at = max(_PURGE_ENTRIES, 2 * len(self._due_at))
+
+
+def allowances_of(caller: Caller, address: str, limits: LimitSettings) -> tuple[Allowance, ...]:
+    """The limits that a question of this caller counts against.
+
+    A secret key is a server's, behind whose address all its users are: only the key counts.
+    """
+    key = Allowance("key", caller.key_id, limits.key_requests_per_minute, limits.key_open_answers)
+    if caller.has_secret_key:
+        return (key,)
+    found = [key, allowance_of_address(address, limits)]
+    if caller.visitor_id is not None:
+        found.append(
+            Allowance(
+                "visitor",
+                caller.visitor_id,
+                limits.visitor_requests_per_minute,
+                limits.visitor_open_answers,
+            )
+        )
+    return tuple(found)
+
+
+def allowance_of_address(address: str, limits: LimitSettings) -> Allowance:
+    """The limits of a visitor's address; of IPv6 the network, which one household or host has."""
+    return Allowance(
+        "address",
+        _to_network(address),
+        limits.address_requests_per_minute,
+        limits.address_open_answers,
+    )
+
+
+def _to_network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, _IPV6_NETWORK_BITS), strict=False))
+
+
+def _name(allowance: Allowance) -> tuple[str, str]:
+    return allowance.scope, allowance.id
+
+
+def _too_often(allowance: Allowance, wait_s: float) -> LimitReached:
+    seconds = max(1, math.ceil(wait_s))
+    what = {
+        "key": "This site gets too many questions at the moment",
+        "visitor": "You are asking very quickly",
+        "address": "Too many questions come from your network",
+    }[allowance.scope]
+    return LimitReached(
+        f"{what}. Please try again in {seconds} s.",
+        code=f"{allowance.scope}_rate_limit",
+        retry_after_s=wait_s,
+    )
+
+
+def _too_many_answers(allowance: Allowance) -> LimitReached:
+    what = {
+        "key": "This site is giving as many answers at once as it may",
+        "visitor": "Your earlier question is still being answered",
+        "address": "Too many questions from your network are being answered",
+    }[allowance.scope]
+    return LimitReached(
+        f"{what}. Please try again when one has ended.",
+        code=f"{allowance.scope}_open_answers_limit",
+        retry_after_s=_STREAM_RETRY_S,
+    )
