@@ -7,6 +7,9 @@ import secrets
 from typing import Final
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# Bytes to characters, all equally often: 248 is the last multiple of 62 in a byte.
+_TO_ALPHABET: Final = (_ALPHABET * 5)[:256].encode()
+_LEFT_OUT: Final = bytes(range(248, 256))
 _LENGTH: Final = 22  # 22 characters of 62 are 130.9 bits
 _FORM: Final = re.compile(rf"[a-z]+_[0-9A-Za-z]{{{_LENGTH}}}")
 _SECRET_LENGTH: Final = 43  # 256 bits
@@ -28,4 +31,8 @@ def new_secret(prefix: str) -> str:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    # All at once: asking the system for each character took 120 us an id.
+    found = b""
+    while len(found) < length:
+        found += secrets.token_bytes(2 * length).translate(_TO_ALPHABET, _LEFT_OUT)
+    return found[:length].decode()
