@@ -15,6 +15,7 @@
         ├── LimitReached          too many requests or streams; retry_after_s says when
         └── Unavailable           something we need does not answer; trying later may help
             └── ProviderError     an upstream failed; see its fields
+                └── ProviderNotAsked  it rests after failures, or has as much to do as it may
 
 ``sitebrook.api.errors`` is the only place that maps these to HTTP.
 """
@@ -124,3 +125,9 @@ class ProviderError(Unavailable):
         super().__init__(message, code=code, retry_after_s=retry_after_s)
         self.upstream_status = upstream_status
         self.is_permanent = is_permanent
+
+
+class ProviderNotAsked(ProviderError):
+    """The upstream was left alone: it rests after failures, or has as much to do as it may."""
+
+    code = "provider_resting"

@@ -28,6 +28,7 @@ _STATUS: Final[tuple[tuple[type[errors.RequestError], int, str], ...]] = (
     (errors.NotPermitted, 403, "permission_error"),
     (errors.NotFound, 404, "invalid_request_error"),
     (errors.LimitReached, 429, "rate_limit_error"),
+    (errors.ProviderNotAsked, 503, "provider_error"),
     (errors.ProviderError, 502, "provider_error"),
     (errors.Unavailable, 503, "server_error"),
 )

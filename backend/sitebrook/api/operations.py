@@ -8,8 +8,14 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from sitebrook.access.gate import Caller
-from sitebrook.api.schemas.operations import HealthResponse, LatencyResponse
+from sitebrook.api.schemas.operations import (
+    HealthResponse,
+    LatencyResponse,
+    ProviderHealth,
+    ReadyResponse,
+)
 from sitebrook.parts import Parts
+from sitebrook.providers.observer import BreakerState
 
 # Readable from every page, so that the widget can tell a refused origin from a server that is away.
 _PUBLIC: Final = {"access-control-allow-origin": "*"}
@@ -27,10 +33,18 @@ async def report_live() -> HealthResponse:
 
 
 @get("/health/ready", summary="Can it answer questions?", tags=["operations"])
-async def report_ready(parts: NamedDependency[Parts]) -> HealthResponse:
-    """200 when a question would be answered now; 503 while the database is away."""
+async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
+    """200 when a question would be answered now; 503 while the database is away.
+
+    A provider that rests makes it `degraded`, still with 200: others may answer.
+    """
     await parts.database.check()
-    return HealthResponse("ok")
+    states = parts.router.provider_states
+    is_well = all(one.state is BreakerState.CLOSED for one in states)
+    return ReadyResponse(
+        "ok" if is_well else "degraded",
+        [ProviderHealth(one.name, one.state, one.rests_s) for one in states],
+    )
 
 
 @get("/api/latency", summary="Latency figures", tags=["operations"])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import aiohttp
 
 from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
-from sitebrook.providers.protocol import ProviderEvent
+from sitebrook.providers.ending import Ending
+from sitebrook.providers.protocol import ProviderEvent, StreamEnd
 from sitebrook.providers.sse import EventTooLarge, SseDecoder
 from sitebrook.settings import ProviderSettings
 
@@ -96,6 +98,7 @@ class EventStream:
         self._decoder = SseDecoder()
         self._failure: ProviderError | None = None
         self._is_over = False
+        self._ending = Ending()
         self._loop = asyncio.get_running_loop()
         self._ends_at = ends_at
         self._waits_since: float | None = None
@@ -128,6 +131,10 @@ class EventStream:
             await self._read()
         self._arm()
 
+    def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
+        """See ``ProviderStream.on_end``."""
+        self._ending.on_end(listener)
+
     async def aclose(self) -> None:
         """Closes the upstream connection, unless the answer is whole and it can serve the next."""
         self.close()
@@ -137,6 +144,7 @@ class EventStream:
         if not self._is_over:
             self._end()
             self._response.close()
+            self._ending.tell()
 
     async def _read(self) -> None:
         self._waits_since = self._loop.time()
@@ -193,11 +201,13 @@ class EventStream:
     def _complete(self) -> None:
         self._end()
         self._lingering.add(self._response)
+        self._ending.tell(is_whole=True)
 
     def _fail(self, failure: ProviderError) -> None:
         self._failure = failure
         self._end()
         self._response.close()
+        self._ending.tell(failure=failure)
 
     def _end(self) -> None:
         self._is_over = True

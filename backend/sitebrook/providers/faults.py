@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from sitebrook.errors import ProviderError
+from sitebrook.errors import ProviderError, ProviderNotAsked
+from sitebrook.providers.observer import AttemptOutcome
 
 _RETRYABLE_4XX: Final = frozenset({408, 409, 429})
 _LONGEST_WAIT_S: Final = 86_400.0
@@ -36,6 +37,13 @@ _SAID: Final = (
     (re.compile(r"prompt is too long|exceed context limit|maximum context length"), _TOO_LONG),
     (re.compile(r"credit balance is too low|specified (?:\w+ )?api usage limits"), _QUOTA),
 )
+_OUTCOMES: Final = {
+    _QUOTA: AttemptOutcome.OUT_OF_QUOTA,
+    "provider_timeout": AttemptOutcome.TIMED_OUT,
+    "provider_unreachable": AttemptOutcome.UNREACHABLE,
+    "provider_broke_off": AttemptOutcome.BROKE_OFF,
+    "provider_malformed": AttemptOutcome.MALFORMED,
+}
 
 
 def is_permanent_status(status: int) -> bool:
@@ -61,6 +69,35 @@ def from_event(provider: str, model: str, error: bytes) -> ProviderError:
     if status is not None and not 400 <= status < 600:
         status = None
     return _from_codes(provider, model, status, codes, None)
+
+
+def outcome_of(failure: ProviderError) -> AttemptOutcome:
+    """The kind of a failed attempt."""
+    known = _OUTCOMES.get(failure.code or "")
+    if known is not None:
+        return known
+    if failure.upstream_status == 429:
+        return AttemptOutcome.RATE_LIMITED
+    if failure.upstream_status == 408:
+        return AttemptOutcome.TIMED_OUT
+    return AttemptOutcome.REFUSED if failure.is_permanent else AttemptOutcome.FAILED
+
+
+def resting(provider: str, rests_s: float) -> ProviderNotAsked:
+    """The provider failed so often that it is left alone for a while."""
+    return ProviderNotAsked(
+        f"The provider '{provider}' rests after failures. Try again later.",
+        retry_after_s=rests_s,
+    )
+
+
+def busy(provider: str) -> ProviderNotAsked:
+    """The provider gives as many answers as it may at once."""
+    return ProviderNotAsked(
+        f"The provider '{provider}' gives as many answers as it may at once. Try again later.",
+        code="provider_busy",
+        retry_after_s=1.0,
+    )
 
 
 def unreachable(provider: str) -> ProviderError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, Protocol
 
 import msgspec
+
+from sitebrook.errors import ProviderError
 
 
 class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
@@ -161,7 +164,8 @@ class ProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One generation; ``model`` is the upstream's own name for it.
 
     ``language`` is the site's (ISO 639-1). ``passages`` stand in ``messages`` already; only the
-    mock reads them from here. ``uses_passages`` is False when nothing was looked up.
+    mock reads them from here. ``uses_passages`` is False when nothing was looked up. No upstream
+    is asked after ``start_by``, a time of ``time.monotonic``.
     """
 
     model: str
@@ -170,6 +174,7 @@ class ProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     passages: tuple[PromptPassage, ...] = ()
     language: str = "en"
     uses_passages: bool = True
+    start_by: float = math.inf
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -227,6 +232,13 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 ProviderEvent = Delta | Finish | Usage
 
 
+class StreamEnd(msgspec.Struct, frozen=True):
+    """How a stream ended: whole, with a failure, or with neither when it was closed before."""
+
+    is_whole: bool
+    failure: ProviderError | None
+
+
 class ProviderStream(Protocol):
     """The events of one generation, in order: every choice ended by one Finish, then one Usage.
 
@@ -240,6 +252,14 @@ class ProviderStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[ProviderEvent]:
         """The events; the first is there already."""
+        ...
+
+    def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
+        """Calls ``listener`` once, as soon as the upstream's part is over; at once if it is.
+
+        Wrappers listen here: one that stood between the reader and each event would cost more than
+        decoding it.
+        """
         ...
 
     async def aclose(self) -> None:

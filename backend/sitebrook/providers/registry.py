@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,21 +13,36 @@ import msgspec
 
 from sitebrook.errors import ModelNotFound
 from sitebrook.providers.anthropic import AnthropicProvider
+from sitebrook.providers.breaker import BreakerRule, CircuitBreaker
+from sitebrook.providers.breaking import BreakingProvider
+from sitebrook.providers.bulkhead import BoundedProvider
 from sitebrook.providers.mock import MockProvider
+from sitebrook.providers.observed import ObservedProvider
+from sitebrook.providers.observer import BreakerState, NoObserver, ProviderObserver
 from sitebrook.providers.openai_compatible import OpenAICompatibleProvider
 from sitebrook.providers.protocol import Provider
 from sitebrook.settings import ModelSettings, ProviderSettings
 
+_LOG: Final = logging.getLogger(__name__)
 AUTO: Final = "auto"
 
 BuildProvider = Callable[[ProviderSettings, aiohttp.ClientSession], Provider]
 
 
 class RouteStep(msgspec.Struct, frozen=True):
-    """One provider of a model and the name that it has for the model."""
+    """One provider of a model, its breaker, and the name that it has for the model."""
 
     provider: Provider
+    breaker: CircuitBreaker
     model: str
+
+
+class ProviderState(msgspec.Struct, frozen=True):
+    """Whether a provider is asked; ``rests_s`` is how long it is not, or only as the last."""
+
+    name: str
+    state: BreakerState
+    rests_s: float
 
 
 def to_provider(settings: ProviderSettings, session: aiohttp.ClientSession) -> Provider:
@@ -36,10 +54,19 @@ def to_provider(settings: ProviderSettings, session: aiohttp.ClientSession) -> P
     return OpenAICompatibleProvider(settings, session)
 
 
+class _Guarded(msgspec.Struct, frozen=True):
+    """A provider behind its wrappers."""
+
+    provider: Provider
+    breaker: CircuitBreaker
+
+
 class Providers:
     """The catalogue: models in the operator's order, each with its route.
 
-    It owns the session that it is given. ``build`` is where wrappers of a provider come in.
+    It owns the session that it is given. Each provider that ``build`` makes is wrapped, from the
+    outside in: by its breaker, which refuses at once; by its bulkhead, which may wait; and by what
+    tells ``observer`` of the attempts that are left.
     """
 
     def __init__(
@@ -49,11 +76,22 @@ class Providers:
         session: aiohttp.ClientSession,
         *,
         build: BuildProvider = to_provider,
+        observer: ProviderObserver | None = None,
     ) -> None:
         self._session = session
-        self._providers = {one.name: build(one, session) for one in providers}
+        told = observer or NoObserver()
+        self._providers = {one.name: _guard(build(one, session), one, told) for one in providers}
         self._passthrough = {one.name for one in providers if one.passthrough}
         self._models = {model.id: model for model in models}
+
+    @property
+    def states(self) -> tuple[ProviderState, ...]:
+        """Whether each provider is asked, in the operator's order."""
+        now = time.monotonic()
+        return tuple(
+            ProviderState(name, one.breaker.state, round(one.breaker.rests_s(now), 1))
+            for name, one in self._providers.items()
+        )
 
     @property
     def models(self) -> tuple[ModelSettings, ...]:
@@ -87,11 +125,41 @@ class Providers:
         steps: list[RouteStep] = []
         for step in self.find(model_id).route:
             provider, _, upstream_model = step.partition("/")
-            steps.append(RouteStep(self._providers[provider], upstream_model))
+            guarded = self._providers[provider]
+            steps.append(RouteStep(guarded.provider, guarded.breaker, upstream_model))
         return steps
 
     async def aclose(self) -> None:
         """Ends what the providers hold open, and their session."""
-        for provider in self._providers.values():
-            await provider.aclose()
+        for guarded in self._providers.values():
+            await guarded.provider.aclose()
         await self._session.close()
+
+
+def _guard(provider: Provider, settings: ProviderSettings, observer: ProviderObserver) -> _Guarded:
+    rule = BreakerRule(
+        failures=settings.breaker_failures,
+        share=settings.breaker_share,
+        window_s=settings.breaker_window_s,
+        rest_s=settings.breaker_rest_s,
+        max_rest_s=settings.breaker_max_rest_s,
+        probes=settings.breaker_probes,
+    )
+    observer.note_breaker(settings.name, BreakerState.CLOSED)
+    on_change = functools.partial(_note_change, observer, settings.name)
+    breaker = CircuitBreaker(rule, on_change=on_change)
+    guarded: Provider = ObservedProvider(provider, observer)
+    if settings.max_concurrency:
+        guarded = BoundedProvider(
+            guarded,
+            max_concurrency=settings.max_concurrency,
+            queue_timeout_s=settings.queue_timeout_s,
+        )
+    return _Guarded(BreakingProvider(guarded, breaker), breaker)
+
+
+def _note_change(observer: ProviderObserver, provider: str, state: BreakerState) -> None:
+    level = logging.WARNING if state is BreakerState.OPEN else logging.INFO
+    fields = {"provider": provider, "state": state.value}
+    _LOG.log(level, "a provider's breaker is %s", state.value, extra=fields)
+    observer.note_breaker(provider, state)

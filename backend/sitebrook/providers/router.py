@@ -1,17 +1,22 @@
-"""Opening a model's route: the first provider that begins to answer."""
+"""Opening a model's route: retry and fallback until a provider begins to answer."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from sitebrook.errors import ProviderError
+from sitebrook.errors import InvalidRequest, ProviderError, ProviderNotAsked, RequestError
+from sitebrook.providers.attempts import AttemptPlan
+from sitebrook.providers.faults import outcome_of
+from sitebrook.providers.observer import AttemptOutcome
 from sitebrook.providers.protocol import ProviderRequest, ProviderStream
-from sitebrook.providers.registry import Providers, RouteStep
+from sitebrook.providers.registry import Providers, ProviderState, RouteStep
+from sitebrook.settings import UpstreamSettings
 
-_LOG: Final = logging.getLogger(__name__)
 # What an upstream answers when the request itself is at fault: another one would say the same.
 _CALLERS_FAULT: Final = frozenset({400, 413, 422})
 
@@ -22,19 +27,24 @@ class OpenedRoute(msgspec.Struct, frozen=True):
     stream: ProviderStream
     provider: str
     upstream_model: str
-    failures: tuple[ProviderError, ...] = ()
 
 
 class Router:
     """Finds models and opens their routes."""
 
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, rule: UpstreamSettings | None = None) -> None:
         self._providers = providers
+        self._rule = rule or UpstreamSettings()
 
     @property
     def models(self) -> tuple[str, ...]:
         """The ids of the models that can be asked for, in order of preference."""
         return tuple(model.id for model in self._providers.models)
+
+    @property
+    def provider_states(self) -> tuple[ProviderState, ...]:
+        """Whether each provider is asked at this moment, as this process sees it."""
+        return self._providers.states
 
     def find_model(self, model_id: str) -> str:
         """The id of the model that is meant; ``auto`` becomes the first usable one.
@@ -46,26 +56,53 @@ class Router:
     async def open(self, model_id: str, request: ProviderRequest) -> OpenedRoute:
         """The first stream that begins, from the model's providers in order.
 
-        The next provider is tried only before a first delta, and not for what the caller must
-        change. ``request.model`` is set here. Raises ModelNotFound, InvalidRequest, or the last
-        ProviderError.
+        Nothing is tried after a first delta, nor for what the caller must change. Providers that
+        are set aside come last; those that rest, are busy or lack what is asked for cost no
+        attempt. ``model`` and ``start_by`` of the request are set here. Raises ModelNotFound, or
+        the most telling of the failures: see ``most_telling``.
         """
-        failures: list[ProviderError] = []
+        refusals: list[RequestError] = []
+        steps = self._able_steps(model_id, request, refusals)
+        plan = AttemptPlan(self._rule, len(steps), now=time.monotonic())
+        while (turn := plan.next(time.monotonic())) is not None:
+            if turn.wait_s:
+                await asyncio.sleep(turn.wait_s)
+                continue  # the time is asked again: a sleep may end late
+            step = steps[turn.step]
+            try:
+                stream = await _open(step, request, plan.ends_at)
+            except (InvalidRequest, ProviderNotAsked) as refusal:
+                plan.drop(turn.step)
+                refusals.append(refusal)
+            except ProviderError as failure:
+                if is_callers_fault(failure):
+                    raise
+                plan.note_failure(turn.step, failure, time.monotonic())
+                refusals.append(failure)
+            else:
+                return OpenedRoute(stream, step.provider.name, step.model)
+        try:
+            raise most_telling(refusals)
+        finally:
+            refusals.clear()  # an error that is raised keeps this frame, and the frame them
+
+    def _able_steps(
+        self, model_id: str, request: ProviderRequest, refusals: list[RequestError]
+    ) -> list[RouteStep]:
+        """The steps that have what is asked for; those that are set aside come last.
+
+        What the others lack is added to ``refusals``.
+        """
+        steps: list[RouteStep] = []
         for step in self._providers.route(model_id):
             try:
-                stream = await _open(step, request)
-            except ProviderError as failure:
-                failures.append(failure)
-                _LOG.warning(
-                    "a provider failed: %s",
-                    failure.message,
-                    extra={"model": model_id, "status": failure.upstream_status},
-                )
-                if is_callers_fault(failure):
-                    break
+                step.provider.check(msgspec.structs.replace(request, model=step.model))
+            except InvalidRequest as refusal:
+                refusals.append(refusal)
             else:
-                return OpenedRoute(stream, step.provider.name, step.model, tuple(failures))
-        raise failures[-1]
+                steps.append(step)
+        now = time.monotonic()
+        return sorted(steps, key=lambda step: step.breaker.is_set_aside(now))
 
     async def aclose(self) -> None:
         """Ends what the providers hold open."""
@@ -74,8 +111,32 @@ class Router:
 
 def is_callers_fault(failure: ProviderError) -> bool:
     """Whether every provider would refuse the request alike."""
-    return failure.upstream_status in _CALLERS_FAULT
+    # Anthropic tells of a used up account with 400 too.
+    is_refused = outcome_of(failure) is AttemptOutcome.REFUSED
+    return is_refused and failure.upstream_status in _CALLERS_FAULT
 
 
-async def _open(step: RouteStep, request: ProviderRequest) -> ProviderStream:
-    return await step.provider.open(msgspec.structs.replace(request, model=step.model))
+def most_telling(refusals: Sequence[RequestError]) -> RequestError:
+    """The refusal to show when no step of a route answered.
+
+    Where trying again may help, that is said: the last failure that may pass, else a provider that
+    was not asked. Then what the operator must mend. That providers lack something is told only
+    where it is all that stood in the way, by the first of them.
+    """
+    asked = [
+        one
+        for one in refusals
+        if isinstance(one, ProviderError) and not isinstance(one, ProviderNotAsked)
+    ]
+    passing = [one for one in asked if not one.is_permanent]
+    not_asked = [one for one in refusals if isinstance(one, ProviderNotAsked)]
+    for last in (passing, not_asked, asked):
+        if last:
+            return last[-1]
+    return refusals[0]
+
+
+async def _open(step: RouteStep, request: ProviderRequest, start_by: float) -> ProviderStream:
+    return await step.provider.open(
+        msgspec.structs.replace(request, model=step.model, start_by=start_by)
+    )

@@ -19,6 +19,7 @@ from sitebrook.settings.catalogue import (
     load_catalogue,
 )
 from sitebrook.settings.fields import LoadedSetting, load_section, setting
+from sitebrook.settings.upstream import UpstreamSettings
 
 __all__ = [
     "MOCK_MODEL",
@@ -33,6 +34,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TelemetrySettings",
+    "UpstreamSettings",
 ]
 
 CONFIG_ENV: Final = "SITEBROOK_CONFIG"
@@ -221,6 +223,7 @@ class Settings:
     embedding: EmbeddingSettings = EmbeddingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     limits: LimitSettings = LimitSettings()
+    upstream: UpstreamSettings = dataclasses.field(default_factory=UpstreamSettings)
     telemetry: TelemetrySettings = TelemetrySettings()
     client: ClientSettings = ClientSettings()
     providers: tuple[ProviderSettings, ...] = ()
@@ -234,9 +237,7 @@ class Settings:
         Raises StartError for an unknown ``SITEBROOK_*`` name, an unreadable file or a bad value.
         """
         tables = _read_file(environ.get(CONFIG_ENV, "").strip())
-        providers, models = load_catalogue(
-            environ, tables.pop("providers", []), tables.pop("models", [])
-        )
+        rows = tables.pop("providers", []), tables.pop("models", [])
         sections: dict[str, Any] = {}
         loaded: list[LoadedSetting] = []
         for name, kind in _SECTIONS.items():
@@ -247,6 +248,8 @@ class Settings:
             known = ", ".join([*_SECTIONS, "providers", "models"])
             raise StartError(f"The settings file has no section '{min(tables)}'. Known: {known}.")
         _check_names(environ, {origin.env for origin in loaded} | {CONFIG_ENV})
+        upstream: UpstreamSettings = sections["upstream"]
+        providers, models = load_catalogue(environ, *rows, defaults=upstream.per_provider())
         settings = cls(**sections, providers=providers, models=models, loaded=tuple(loaded))
         _check_values(settings)
         return settings
@@ -258,6 +261,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "embedding": EmbeddingSettings,
     "retrieval": RetrievalSettings,
     "limits": LimitSettings,
+    "upstream": UpstreamSettings,
     "telemetry": TelemetrySettings,
     "client": ClientSettings,
 }

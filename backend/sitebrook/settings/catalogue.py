@@ -11,12 +11,16 @@ import msgspec
 from sitebrook.errors import StartError
 
 ProviderKind = Literal["openai", "anthropic", "mock"]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One upstream. ``api_key`` is what ``api_key_env`` named; times are seconds.
 
-    ``max_tokens`` is the limit of answers to requests that set none, where the wire wants one.
+    ``max_tokens`` is the limit of answers to requests that set none, where the wire wants one;
+    ``max_concurrency`` 0 is any number at once, ``breaker_failures`` 0 no breaker.
     """
 
     name: str
@@ -26,9 +30,17 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     api_key: str = ""
     passthrough: bool = False
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 16_384
-    first_delta_timeout_s: float = 30
-    idle_timeout_s: float = 30
-    total_timeout_s: float = 300
+    first_delta_timeout_s: Positive = 30
+    idle_timeout_s: Positive = 30
+    total_timeout_s: Positive = 300
+    max_concurrency: Count = 10_000
+    queue_timeout_s: NotNegative = 1
+    breaker_failures: Count = 5
+    breaker_share: NotNegative = 0.5
+    breaker_window_s: Positive = 30
+    breaker_rest_s: NotNegative = 5
+    breaker_max_rest_s: NotNegative = 60
+    breaker_probes: Annotated[int, msgspec.Meta(ge=1)] = 2
     first_delta_delay_s: float = 0.25
     delta_delay_s: float = 0.02
 
@@ -120,9 +132,17 @@ _AT_ROW: Final = re.compile(r"(.*) - at `\$\[(\d+)\]\.?([^`]*)`")
 
 
 def load_catalogue(
-    environ: Mapping[str, str], providers: list[Any], models: list[Any]
+    environ: Mapping[str, str],
+    providers: list[Any],
+    models: list[Any],
+    *,
+    defaults: Mapping[str, float],
 ) -> tuple[tuple[ProviderSettings, ...], tuple[ModelSettings, ...]]:
-    """Providers and models in order of preference; the mock is always there, and always last."""
+    """Providers and models in order of preference; the mock is always there, and always last.
+
+    ``defaults`` are for fields that a provider's row does not have.
+    """
+    providers = _with_defaults(providers, defaults)
     provider_list = _convert_rows(providers, ProviderSettings, "providers")
     model_list = _convert_rows(models, ModelSettings, "models")
     provider_list = [_with_key(provider, environ) for provider in provider_list]
@@ -132,12 +152,14 @@ def load_catalogue(
                 model_list += _common_models(known, model_list)
         elif key := environ.get(known.key_env, "").strip():
             url = _base_url(known, environ)
-            provider_list.append(
-                ProviderSettings(name=known.name, kind=known.kind, base_url=url, api_key=key)
+            row = {"name": known.name, "kind": known.kind, "base_url": url, "api_key": key}
+            provider_list += _convert_rows(
+                _with_defaults([row], defaults), ProviderSettings, "providers"
             )
             model_list += _common_models(known, model_list)
     if not any(provider.name == MOCK_MODEL for provider in provider_list):
-        provider_list.append(ProviderSettings(name=MOCK_MODEL, kind="mock"))
+        mock = _with_defaults([{"name": MOCK_MODEL, "kind": "mock"}], defaults)
+        provider_list += _convert_rows(mock, ProviderSettings, "providers")
     if not any(model.id == MOCK_MODEL for model in model_list):
         model_list.append(ModelSettings(id=MOCK_MODEL, route=("mock/mock",)))
     model_list = [model if model.route else _routed_by_id(model) for model in model_list]
@@ -145,6 +167,18 @@ def load_catalogue(
     _check_unique([model.id for model in model_list], "models", "id")
     _check_routes(provider_list, model_list)
     return tuple(provider_list), tuple(model_list)
+
+
+def _with_defaults(rows: Any, defaults: Mapping[str, float]) -> Any:
+    """The providers' rows, filled up; what is not a row or a list of rows stays as it is."""
+    if isinstance(rows, list):
+        return [_with_defaults(row, defaults) for row in cast("list[Any]", rows)]
+    if not isinstance(rows, dict):
+        return rows
+    row = cast("dict[str, Any]", rows)
+    # The mock fails only when it is told to.
+    no_breaker = {"breaker_failures": 0} if row.get("kind") == "mock" else {}
+    return {**defaults, **no_breaker, **row}
 
 
 def _base_url(known: _WellKnown, environ: Mapping[str, str]) -> str:

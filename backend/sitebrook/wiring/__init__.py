@@ -37,7 +37,8 @@ def build_parts(settings: Settings) -> Parts:
     retrieval = settings.retrieval
     index = RankBm25Index(database, k1=retrieval.bm25_k1, b=retrieval.bm25_b)
     searcher = Searcher(database, embedders.all, index, retrieval)
-    router = Router(Providers(settings.providers, settings.models, open_session()))
+    providers = Providers(settings.providers, settings.models, open_session())
+    router = Router(providers, settings.upstream)
     gate = Gate(database)
     conversations = Conversations(database)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))

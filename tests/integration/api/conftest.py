@@ -21,6 +21,10 @@ _CONFIG = """
 early_start_s = {early_start_s}
 keep_alive_s = {keep_alive_s}
 
+[upstream]
+attempts = 1
+breaker_failures = 0
+
 [[providers]]
 name = "mock"
 kind = "mock"

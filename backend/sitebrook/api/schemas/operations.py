@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
+from sitebrook.providers.observer import BreakerState
 from sitebrook.telemetry.latency import LatencySummary
 
 
@@ -11,6 +14,24 @@ class HealthResponse(msgspec.Struct, frozen=True):
     """``ok`` when it can."""
 
     status: str
+
+
+class ProviderHealth(msgspec.Struct, frozen=True):
+    """Whether a provider is asked: ``closed`` yes, ``open`` no, ``half_open`` as a trial.
+
+    ``rests_s`` is how long it is not asked, or only where no other is left.
+    """
+
+    name: str
+    state: BreakerState
+    rests_s: float
+
+
+class ReadyResponse(msgspec.Struct, frozen=True):
+    """``ok``, or ``degraded`` when a provider rests; as this process sees its providers."""
+
+    status: Literal["ok", "degraded"]
+    providers: list[ProviderHealth]
 
 
 class LatencyResponse(msgspec.Struct, frozen=True):

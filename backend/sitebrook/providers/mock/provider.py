@@ -7,13 +7,14 @@ import hashlib
 import random
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
 from sitebrook.errors import InvalidRequest, ProviderError
 from sitebrook.providers import faults
+from sitebrook.providers.ending import Ending
 from sitebrook.providers.gaps import FILES, IMAGES, check_gaps
 from sitebrook.providers.mock.answers import compose, question_of
 from sitebrook.providers.mock.faults import MockFault, fault_of
@@ -27,6 +28,7 @@ from sitebrook.providers.protocol import (
     NamedToolChoice,
     ProviderEvent,
     ProviderRequest,
+    StreamEnd,
     ToolCallDelta,
     Usage,
 )
@@ -86,6 +88,7 @@ class MockStream:
         self._loop = asyncio.get_running_loop()
         self._due_at = self._loop.time() + settings.first_delta_delay_s
         self._given = 0
+        self._ending = Ending()
 
     @property
     def has_ready(self) -> bool:
@@ -105,7 +108,10 @@ class MockStream:
         if not self._events:  # closed meanwhile
             raise StopAsyncIteration
         self._given += 1
-        return self._events.popleft()
+        event = self._events.popleft()
+        if not self._events:
+            self._ending.tell(is_whole=True)
+        return event
 
     async def wait_for_first(self) -> None:
         """Returns when the first event is due."""
@@ -115,9 +121,14 @@ class MockStream:
             raise faults.did_not_start(self._settings.name, self._settings.first_delta_timeout_s)
         await asyncio.sleep(max(0.0, wait_s))
 
+    def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
+        """See ``ProviderStream.on_end``."""
+        self._ending.on_end(listener)
+
     async def aclose(self) -> None:
         """Gives out nothing more."""
         self._events.clear()
+        self._ending.tell()
 
     async def _check_fault(self) -> None:
         failure: ProviderError | None = None
@@ -128,6 +139,7 @@ class MockStream:
             failure = faults.fell_silent(self._settings.name, self._settings.idle_timeout_s)
         if failure is not None:
             self._events.clear()
+            self._ending.tell(failure=failure)
             raise failure
 
 
