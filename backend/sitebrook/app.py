@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from sitebrook.api import documents, models, operations, pages, static, visitors
+from sitebrook.api import documents, models, operations, pages, static, tickets, visitors
 from sitebrook.api.bodies import BodyMiddleware, JSONRequest
 from sitebrook.api.chat import chat_completions
 from sitebrook.api.cors import CorsMiddleware
@@ -38,6 +38,7 @@ _HANDLERS: Final = (
     documents.list_site_documents,
     documents.read_document,
     documents.delete_document,
+    tickets.issue_ticket,
     visitors.mint_visitor,
     visitors.read_conversation,
     operations.report_live,

@@ -20,6 +20,7 @@ from sitebrook.access.keys import (
     find_key_by_id,
 )
 from sitebrook.access.sites import Site, find_site
+from sitebrook.access.tickets import Ticket, TicketHolder, create_ticket, take_ticket
 from sitebrook.access.tokens import (
     RENEWAL_LIFETIME,
     TOKEN_LIFETIME,
@@ -131,6 +132,33 @@ class Gate:
         )
         return MintedVisitor(visitor_id, to_token(token, secrets[0]), expires_at, caller.site)
 
+    async def issue_ticket(self, caller: Caller, *, path: str, lifetime_s: float) -> Ticket:
+        """A ticket that lets the caller open one stream at ``path``."""
+        holder = TicketHolder(caller.key_id, caller.visitor_id, caller.origin)
+        async with self._database.begin() as connection:
+            return await create_ticket(connection, holder, path=path, lifetime_s=lifetime_s)
+
+    async def find_ticket_holder(self, ticket: str, path: str, credentials: Credentials) -> Caller:
+        """The caller whose ticket for ``path`` this is; the ticket is used up.
+
+        Raises NotAuthenticated for a ticket that is not valid here, NotPermitted from an origin
+        other than the one it was issued to.
+        """
+        async with self._database.begin() as connection:
+            holder = await take_ticket(connection, ticket, path)
+        if holder is None:
+            raise NotAuthenticated(
+                "The ticket is unknown, used or expired; ask POST /api/tickets for a new one.",
+                code="invalid_ticket",
+            )
+        key, site = await self._find_key_by_id(holder.key_id)
+        origin = credentials.origin
+        if holder.origin is not None and origin not in {None, holder.origin}:
+            raise _foreign_origin(str(origin))
+        _check_origin(site, credentials, is_required=False)
+        role = key.role if holder.visitor_id is None else "visitor"
+        return Caller(site, key.id, role, origin or holder.origin, holder.visitor_id)
+
     async def is_known_origin(self, origin: str) -> bool:
         """Whether any site allows the origin, which is all that a preflight can be asked."""
         return origin in await self._origins.load("", self._read_origins)
@@ -145,14 +173,18 @@ class Gate:
 
     async def _find_visitor(self, bearer: str, credentials: Credentials) -> Caller:
         token = from_token(bearer, await self._load_secrets())
-        key = await self._keys.load(token.key_id, lambda: self._read_key_by_id(token.key_id))
-        if key is None or key.revoked_at is not None:
-            raise NotAuthenticated("The key of this visitor token was revoked.")
-        site = await self._find_site(token.site_id)
+        key, site = await self._find_key_by_id(token.key_id)
         if credentials.origin is not None and credentials.origin != token.origin:
             raise _foreign_origin(credentials.origin)
         _check_origin(site, credentials, is_required=False)
         return Caller(site, key.id, "visitor", credentials.origin, token.visitor_id)
+
+    async def _find_key_by_id(self, key_id: str) -> tuple[Key, Site]:
+        """The key that a token or ticket was made with, and its site."""
+        key = await self._keys.load(key_id, lambda: self._read_key_by_id(key_id))
+        if key is None or key.revoked_at is not None:
+            raise NotAuthenticated("The key that this was made with was revoked.")
+        return key, await self._find_site(key.site_id)
 
     @staticmethod
     def _known_visitor(

@@ -69,3 +69,15 @@ signing_secret = Table(
     Column("value", LargeBinary, nullable=False),
     created_at(),
 )
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    Column("key_id", Text, ForeignKey("key.id", ondelete="CASCADE"), nullable=False),
+    Column("visitor_id", Text),
+    Column("origin", Text),
+    Column("path", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "expires_at"),
+)

@@ -72,12 +72,12 @@ def _from_visitor(
 ) -> Question:
     for name in _REFUSED_OF_VISITORS:
         if getattr(wire, name) is not None:
-            raise _not_for_visitors(name)
+            raise not_for_visitors(name)
     if wire.model not in {None, "auto", caller.site.model}:
-        raise _not_for_visitors("model")
+        raise not_for_visitors("model")
     for position, message in enumerate(wire.messages):
         if message.role not in {"user", "assistant"}:
-            raise _not_for_visitors(f"messages[{position}].role")
+            raise not_for_visitors(f"messages[{position}].role")
     if wire.conversation_id is not None and caller.visitor_id is None:
         raise InvalidRequest(
             "A conversation is continued with the visitor token that began it.",
@@ -100,7 +100,8 @@ def _is_system(message: PromptMessage) -> bool:
     return message.role in {"system", "developer"}
 
 
-def _not_for_visitors(param: str) -> InvalidRequest:
+def not_for_visitors(param: str) -> InvalidRequest:
+    """What a page is told that sets something of the site's."""
     name = param.split("[")[0]
     return InvalidRequest(
         f"A publishable key may not set {name}: it is the site's. Use a secret key from a server.",

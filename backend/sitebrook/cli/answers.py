@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from typing import Any, Final
 
 import click
 
-from sitebrook.access.gate import Caller
-from sitebrook.chat.answer import Answer, Cited
 from sitebrook.chat.citations import Citation
-from sitebrook.chat.question import Question
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.session import choose_site, open_parts
-from sitebrook.ids import new_id
-from sitebrook.providers.protocol import Delta, PromptMessage
+from sitebrook.embed import Sitebrook
 from sitebrook.settings import Settings
-from sitebrook.telemetry.latency import Timings
 
 _TEXT_CHARACTERS: Final = 300
 
@@ -37,30 +31,12 @@ def ask(settings: Settings, question: str, **options: Any) -> None:
 
 async def _ask(settings: Settings, text: str, site_name: str | None, model: str | None) -> None:
     async with open_parts(settings) as parts:
-        site = await choose_site(parts, site_name)
-        question = Question(
-            caller=Caller(site, "", "site", None),
-            text=text,
-            message=PromptMessage(role="user", content=text),
-            model=model or settings.client.model or site.model,
-            base_url=(settings.client.url or settings.server.url).rstrip("/"),
-            is_stored=False,
-        )
-        answer = await parts.chat.start(question, new_id("ans"), Timings())
-        _print_sources(await _print_answer(answer))
-
-
-async def _print_answer(answer: Answer) -> tuple[Citation, ...]:
-    citations: tuple[Citation, ...] = ()
-    async with contextlib.aclosing(answer.events()) as events:
-        async for event in events:
-            if isinstance(event, Delta) and event.index == 0:
-                sys.stdout.write(event.content)
-                sys.stdout.flush()
-            elif isinstance(event, Cited):
-                citations = event.citations
+        stream = Sitebrook(parts).ask_stream(text, site=site_name, model=model)
+        async for delta in stream:
+            sys.stdout.write(delta)
+            sys.stdout.flush()
     click.echo()
-    return citations
+    _print_sources(stream.citations)
 
 
 def _print_sources(citations: tuple[Citation, ...]) -> None:

@@ -77,6 +77,12 @@ class ServerSettings:
         "a stream whose client took nothing for this long is ended",
         least=0.001,
     )
+    ticket_lifetime_s: float = setting(
+        60.0,
+        "SITEBROOK_TICKET_LIFETIME_S",
+        "a ticket opens its stream within this time",
+        least=0.001,
+    )
 
     @property
     def tick_s(self) -> float:

@@ -25,7 +25,7 @@ from sitebrook.access.keys import create_key, revoke_key
 from sitebrook.db.engine import Database
 
 _UPLOAD = "/api/documents/files"
-_JSON_ROUTES = (CHAT, "/api/documents", "/api/visitors")
+_JSON_ROUTES = (CHAT, "/api/documents", "/api/visitors", "/api/tickets")
 _BIG_BYTES = 20_000_000
 _DEEP = 100_000
 
@@ -137,7 +137,7 @@ def test_a_foreign_origin_is_403_everywhere(api: Api, locked: list[tuple[str, st
 def test_a_publishable_key_reaches_only_what_pages_need(
     api: Api, locked: list[tuple[str, str]]
 ) -> None:
-    allowed = {("POST", CHAT), ("POST", "/api/visitors")}
+    allowed = {("POST", CHAT), ("POST", "/api/visitors"), ("POST", "/api/tickets")}
     for method, path in locked:
         if (method, path) in allowed:
             continue
@@ -294,6 +294,8 @@ def test_an_empty_body_is_400_where_one_is_needed(api: Api) -> None:
         ("/api/documents", {"content": "x", "source": "  "}, "source"),
         ("/api/documents", {"content": "x", "source": "a", "type": "a/pdf"}, "type"),
         ("/api/visitors", {"token": 1}, "token"),
+        ("/api/tickets", {"path": 1}, "path"),
+        ("/api/tickets", {"path": "/v1/chat/completions"}, "path"),
     ],
 )
 def test_a_wrong_field_is_400_with_its_name(

@@ -24,9 +24,16 @@ _ENDPOINT_ROW = re.compile(r"^\| (`.+?) \| .+ \| .+ \|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
+def demo_database_url() -> Iterator[str]:
+    """The database of the server, for programs that ask without HTTP."""
+    with new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(demo_database_url: str) -> Iterator[RunningServer]:
     """A server with the demo site, for all tests here."""
-    with new_database() as url, running_server(url) as server:
+    with running_server(demo_database_url) as server:
         yield server
 
 
@@ -85,11 +92,13 @@ def test_every_endpoint_of_the_readme_exists(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(list(snippets("python")))))
-def test_every_python_snippet_prints_an_answer(server: RunningServer, number: int) -> None:
+def test_every_python_snippet_prints_an_answer(
+    server: RunningServer, demo_database_url: str, number: int
+) -> None:
     text = list(snippets("python"))[number]
     done = subprocess.run(
         [sys.executable, "-c", text],
-        env=environment(server),
+        env={**environment(server), "DATABASE_URL": demo_database_url},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,0 +1,32 @@
+"""Tickets that let ``EventSource``, which can send no header, open a stream."""
+
+from __future__ import annotations
+
+from litestar import post
+from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from sitebrook.access.gate import Caller
+from sitebrook.api.bodies import check_json
+from sitebrook.api.schemas.tickets import TicketRequest, TicketResponse
+from sitebrook.parts import Parts
+
+
+@post(
+    "/api/tickets",
+    guards=[check_json],
+    summary="Get a ticket for one stream",
+    tags=["chat"],
+    response_headers=[ResponseHeader(name="cache-control", value="no-store")],
+)
+async def issue_ticket(
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    data: JSONBody[TicketRequest | None] = None,
+) -> TicketResponse:
+    """A ticket with the rights of the key or visitor token that asks; it opens one stream once."""
+    asked = data or TicketRequest()
+    lifetime_s = parts.settings.server.ticket_lifetime_s
+    ticket = await parts.gate.issue_ticket(caller, path=asked.path, lifetime_s=lifetime_s)
+    return TicketResponse(ticket.value, ticket.expires_at)
