@@ -25,12 +25,14 @@ from sitebrook.api.docs import openapi_config
 from sitebrook.api.errors import handle_error
 from sitebrook.api.latency import LatencyMiddleware
 from sitebrook.api.request_ids import RequestIdMiddleware
+from sitebrook.api.simple import simple_stream
 from sitebrook.api.ticker import Ticker
 from sitebrook.settings import Settings
 from sitebrook.wiring import build_parts
 
 _HANDLERS: Final = (
     chat_completions,
+    simple_stream,
     models.list_models,
     models.read_model,
     documents.add_document,

@@ -13,12 +13,9 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from sitebrook import __version__
-from sitebrook.api.chat import PATH as CHAT_PATH
-from sitebrook.api.schemas.chat import ChatCompletion, ChatRequest
-from sitebrook.api.schemas.errors import ErrorResponse
+from sitebrook.api.chat_operations import REF, TYPES, chat_paths
 from sitebrook.api.static import DOCS_POLICY
 
-_REF: Final = "#/components/schemas/{name}"
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -55,12 +52,12 @@ class DocsPage(OpenAPIRenderPlugin):
 
 
 class OpenAPIDocument(JsonRenderPlugin):
-    """The document, with the chat operation, which is no Litestar handler, added."""
+    """The document, with the chat operations, which are no Litestar handlers, added."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON."""
         del request
-        return msgspec.json.encode(with_chat_operation(openapi_schema))
+        return msgspec.json.encode(with_chat_operations(openapi_schema))
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -91,15 +88,14 @@ async def _check_is_known(request: Request[Any, Any, Any]) -> None:
         raise NotFoundException
 
 
-def with_chat_operation(schema: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with ``POST /v1/chat/completions`` in it."""
-    types = (ChatRequest, ChatCompletion, ErrorResponse)
-    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+def with_chat_operations(schema: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the chat routes in it."""
+    _, components = msgspec.json.schema_components(TYPES, ref_template=REF)
     known = schema.get("components", {})
     schemas = {**known.get("schemas", {}), **_without_own_keywords(components)}
     return {
         **schema,
-        "paths": {CHAT_PATH: {"post": _chat_operation()}, **schema.get("paths", {})},
+        "paths": {**chat_paths(), **schema.get("paths", {})},
         "components": {**known, "schemas": schemas},
     }
 
@@ -110,59 +106,3 @@ def _without_own_keywords(components: dict[str, Any]) -> dict[str, Any]:
         if "description" in component:
             component["description"] = re.sub(r"\n +", "\n", component["description"])
     return components
-
-
-def _chat_operation() -> dict[str, Any]:
-    def refers(kind: type) -> dict[str, str]:
-        return {"$ref": _REF.format(name=kind.__name__)}
-
-    refusal = {"application/json": {"schema": refers(ErrorResponse)}}
-    statuses = {
-        "400": "A field is wrong; `param` names it",
-        "401": "No valid key",
-        "403": "Not from this origin, or not with this key",
-        "404": "Unknown model or conversation",
-        "405": "Not a POST",
-        "413": "The body is too large",
-        "415": "The body is not JSON",
-        "500": "A fault of the server; its log has the request id",
-        "502": "The provider failed",
-        "503": "Try again after `Retry-After` seconds",
-        "504": "The provider took too long",
-    }
-    return {
-        "tags": ["chat"],
-        "summary": "Answer a question",
-        "description": (
-            "OpenAI's chat completions, answered from the site's documents. With `stream` the "
-            "response is `text/event-stream`: one `data:` line per chunk, `[DONE]` last; the "
-            "chunk before `finish_reason` carries `annotations` and `citations`."
-        ),
-        "operationId": "ChatCompletions",
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": refers(ChatRequest),
-                    "example": {
-                        "model": "auto",
-                        "stream": True,
-                        "messages": [{"role": "user", "content": "How do I add documents?"}],
-                    },
-                }
-            },
-        },
-        "responses": {
-            "200": {
-                "description": "The answer",
-                "content": {
-                    "application/json": {"schema": refers(ChatCompletion)},
-                    "text/event-stream": {"schema": {"type": "string"}},
-                },
-            },
-            **{
-                status: {"description": text, "content": refusal}
-                for status, text in statuses.items()
-            },
-        },
-    }

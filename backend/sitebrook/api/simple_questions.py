@@ -12,7 +12,7 @@ from sitebrook.api.errors import from_decode_error
 from sitebrook.api.questions import not_for_visitors, to_question
 from sitebrook.api.schemas.chat import ChatRequest
 from sitebrook.api.schemas.simple import HistoryMessage, SimpleRequest
-from sitebrook.chat.question import Question
+from sitebrook.chat.question import Question, clean_text
 from sitebrook.errors import InvalidRequest
 from sitebrook.providers.protocol import PromptMessage
 from sitebrook.settings import LimitSettings
@@ -78,10 +78,12 @@ def from_simple(
         for name in _REFUSED_OF_VISITORS:
             if getattr(wire, name) is not None:
                 raise not_for_visitors(name)
-    messages = [PromptMessage(role=one.role, content=one.content) for one in wire.history or ()]
+    messages = [
+        PromptMessage(role=one.role, content=clean_text(one.content)) for one in wire.history or ()
+    ]
     if wire.system is not None:
-        messages.insert(0, PromptMessage(role="system", content=wire.system))
-    messages.append(PromptMessage(role="user", content=wire.question))
+        messages.insert(0, PromptMessage(role="system", content=clean_text(wire.system)))
+    messages.append(PromptMessage(role="user", content=clean_text(wire.question)))
     chat = ChatRequest(
         messages=messages,
         model=wire.model,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from litestar import post
+from typing import Any
+
+from litestar import Request, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.limits import allowance_of_address
 from sitebrook.api.bodies import check_json
+from sitebrook.api.http import address_of
 from sitebrook.api.schemas.tickets import TicketRequest, TicketResponse
 from sitebrook.parts import Parts
 
@@ -23,10 +27,14 @@ from sitebrook.parts import Parts
 async def issue_ticket(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
+    request: Request[Any, Any, Any],
     data: JSONBody[TicketRequest | None] = None,
 ) -> TicketResponse:
     """A ticket with the rights of the key or visitor token that asks; it opens one stream once."""
     asked = data or TicketRequest()
+    if not caller.has_secret_key:
+        allowance = allowance_of_address(address_of(request.scope), parts.settings.limits)
+        await parts.limiter.count([allowance])
     lifetime_s = parts.settings.server.ticket_lifetime_s
     ticket = await parts.gate.issue_ticket(caller, path=asked.path, lifetime_s=lifetime_s)
     return TicketResponse(ticket.value, ticket.expires_at)

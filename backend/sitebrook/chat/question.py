@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from sitebrook.access.gate import Caller
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
+
+# PostgreSQL stores no NUL, and UTF-8 has no half of a surrogate pair.
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """The text with U+FFFD for characters that can be neither stored nor sent."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

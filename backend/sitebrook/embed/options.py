@@ -10,15 +10,13 @@ import msgspec
 
 from sitebrook.access.gate import Caller
 from sitebrook.access.sites import Site
-from sitebrook.chat.question import Question, RetrievalOptions
+from sitebrook.chat.question import Question, RetrievalOptions, clean_text
 from sitebrook.errors import InvalidRequest
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
 from sitebrook.settings import Settings
 
 MAX_MESSAGE_CHARACTERS: Final = 100_000
 MAX_HISTORY_MESSAGES: Final = 200
-# PostgreSQL stores no NUL, JSON carries no lone surrogate.
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _AT_PATH: Final = re.compile(r" - at `\$\.([^`]*)`$")
 
 Text = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARACTERS)]
@@ -63,7 +61,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_question(self, site: Site, settings: Settings) -> Question:
         """The question to ``site``; nothing of it is stored."""
-        text = _clean(self.question).strip()
+        text = clean_text(self.question).strip()
         base_url = settings.client.url or settings.server.url
         return Question(
             caller=Caller(site, "", "site", None),
@@ -72,9 +70,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model or settings.client.model or site.model,
             base_url=base_url.rstrip("/"),
             history=tuple(
-                PromptMessage(role=turn.role, content=_clean(turn.content)) for turn in self.history
+                PromptMessage(role=turn.role, content=clean_text(turn.content))
+                for turn in self.history
             ),
-            caller_text=_clean(self.system or ""),
+            caller_text=clean_text(self.system or ""),
             is_stored=False,
             options=GenerationOptions(max_tokens=self.max_tokens, temperature=self.temperature),
             retrieval=RetrievalOptions(is_off=not self.retrieval),
@@ -97,10 +96,6 @@ def to_asked(question: str, options: Mapping[str, Any]) -> Asked:
         param = found[1] if found else None
         message = f"{param or 'An option'} is wrong: {_AT_PATH.sub('', str(error))}."
         raise InvalidRequest(message, param=param, code="invalid_value") from None
-    if not _clean(asked.question).strip():
+    if not clean_text(asked.question).strip():
         raise InvalidRequest("The question is empty.", param="question")
     return asked
-
-
-def _clean(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", text)

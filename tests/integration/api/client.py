@@ -16,6 +16,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.servers import RunningServer
 
 CHAT = "/v1/chat/completions"
+SIMPLE = "/api/chat/stream"
 ERROR_KEYS = {"message", "type", "param", "code"}
 PAGE_ORIGIN = "https://shop.example.com"
 OTHER_ORIGIN = "https://other.example.com"

@@ -198,3 +198,29 @@ def test_a_revoked_key_ends_itself_and_its_tokens_within_a_second(
     poll(lambda: _ask(api, own.visitor(token)).status == 401, timeout_s=1.5)
     poll(lambda: _ask(api, own.page).status == 401, timeout_s=1.5)
     assert_is_error(_ask(api, own.page), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(
+    ("over", "param"),
+    [
+        ({"model": "gpt-4o"}, "model"),
+        ({"retrieval": {"off": True}}, "retrieval"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"max_tokens": 5}, "max_tokens"),
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "user", "content": "x"}, {"role": "developer", "content": "y"}]},
+            "messages[1].role",
+        ),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages[0].role"),
+    ],
+)
+def test_a_page_may_not_set_what_is_the_sites(api: Api, over: dict[str, Any], param: str) -> None:
+    visitor = api.site.visitor(_mint(api)["token"])
+    asked = {"messages": [{"role": "user", "content": "hello"}], **over}
+    for keys in (api.site.page, visitor):
+        reply = api.send("POST", CHAT, asked, keys)
+        assert_is_error(reply, 400, "not_allowed_for_publishable_key", param)

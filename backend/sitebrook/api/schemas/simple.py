@@ -11,13 +11,14 @@ from sitebrook.chat.citations import Citation
 
 MAX_QUESTION_CHARACTERS = 8000
 MAX_HISTORY_MESSAGES = 200
+Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 
 
 class HistoryMessage(msgspec.Struct, frozen=True):
     """An earlier turn."""
 
     role: Literal["user", "assistant"]
-    content: str
+    content: Text
 
 
 class SimpleRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class SimpleRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     max_tokens: PositiveInt | None = None
-    system: str | None = None
+    system: Text | None = None
     conversation_id: str | None = None
 
 

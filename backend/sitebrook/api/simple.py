@@ -1,0 +1,124 @@
+"""``GET|POST /api/chat/stream``: the same answers in frames that any reader of events can take."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from litestar import asgi
+from litestar.exceptions import MethodNotAllowedException
+from litestar.types import Receive, Scope, Send
+
+from sitebrook.access.gate import Caller
+from sitebrook.api.errors import ErrorReply
+from sitebrook.api.exchange import Exchange
+from sitebrook.api.http import (
+    ClientLeft,
+    RequestHead,
+    check_json_type,
+    decode_json,
+    head_of,
+    method_of,
+    parts_of,
+    read_body,
+)
+from sitebrook.api.latency import timings_of
+from sitebrook.api.schemas.simple import ContentFrame, LastFrame, SimpleRequest
+from sitebrook.api.simple_questions import from_parameters, from_simple, to_parameters
+from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
+from sitebrook.chat.citations import Citation
+from sitebrook.chat.question import Question
+from sitebrook.errors import NotPermitted
+from sitebrook.parts import Parts
+from sitebrook.providers.protocol import Delta, Finish
+
+PATH: Final = "/api/chat/stream"
+_DECODER: Final = msgspec.json.Decoder(SimpleRequest)
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+@asgi(PATH, copy_scope=False)
+async def simple_stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a question as a stream of simple frames."""
+    timings = timings_of(scope)
+    method = method_of(scope)
+    timings.route = f"{method} {PATH}"
+    if method not in {"GET", "POST"}:
+        raise MethodNotAllowedException(headers={"allow": "GET, POST"})
+    try:
+        question = await _read_question(scope, receive)
+        await Exchange(scope, send, question).stream(SimpleFormat())
+    except ClientLeft:
+        timings.outcome = "cancelled"
+
+
+class SimpleFormat:
+    """``{"content": …}`` for each delta, one last frame with the sources, then ``[DONE]``."""
+
+    def __init__(self) -> None:
+        self._conversation_id: str | None = None
+        self._citations: tuple[Citation, ...] = ()
+
+    def begin(self, origin: AnswerOrigin) -> None:
+        """Takes the conversation, which the last frame names."""
+        self._conversation_id = origin.conversation_id
+
+    def encode(self, event: AnswerEvent) -> bytes:
+        """The frame for one event, none for what this format does not show."""
+        if isinstance(event, Delta):
+            text = event.content or event.refusal
+            return _to_frame(ContentFrame(text)) if text else b""
+        if isinstance(event, Cited):
+            self._citations = event.citations
+        elif isinstance(event, Finish):
+            last = LastFrame(
+                citations=self._citations,
+                finish_reason=event.reason,
+                conversation_id=self._conversation_id,
+            )
+            return _to_frame(last)
+        return b""
+
+    def end(self) -> bytes:
+        """The mark of a whole stream."""
+        return b"data: [DONE]\n\n"
+
+    def encode_error(self, reply: ErrorReply) -> bytes:
+        """The last frame of a stream that broke off: the one error shape."""
+        return _to_frame(reply.body)
+
+
+def _to_frame(content: msgspec.Struct) -> bytes:
+    return b"data: " + _ENCODE(content) + b"\n\n"
+
+
+async def _read_question(scope: Scope, receive: Receive) -> Question:
+    parts = parts_of(scope)
+    head = head_of(scope, parts.settings.server.public_url)
+    limits = parts.settings.limits
+    if method_of(scope) == "GET":
+        parameters = to_parameters(scope["query_string"])
+        caller = await _find_reader(parts, head, parameters.get("ticket"))
+        timings_of(scope).site_id = caller.site.id
+        wire = from_parameters(parameters)
+    else:
+        caller = await parts.gate.find_caller(head.to_credentials())
+        timings_of(scope).site_id = caller.site.id
+        check_json_type(head)
+        wire = decode_json(await read_body(receive, head, max_bytes=limits.body_bytes), _DECODER)
+    return from_simple(wire, caller, base_url=head.own_origin, limits=limits)
+
+
+async def _find_reader(parts: Parts, head: RequestHead, ticket: str | None) -> Caller:
+    """The caller of a GET: by ticket, else by header."""
+    credentials = head.to_credentials()
+    if ticket is not None:
+        return await parts.gate.find_ticket_holder(ticket, PATH, credentials)
+    caller = await parts.gate.find_caller(credentials)
+    if caller.role == "publishable":
+        # Any page can make a browser GET this address, and same-origin GETs carry no Origin.
+        raise NotPermitted(
+            "A GET with a publishable key needs a visitor token, or a ticket of POST /api/tickets.",
+            code="ticket_required",
+        )
+    return caller
