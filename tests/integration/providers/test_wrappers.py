@@ -187,3 +187,20 @@ async def test_the_time_of_an_attempt_is_its_own(make_router, upstream, told):
     router = make_router("first/late", rule=UpstreamSettings(attempts=1))
     await refusal(router)
     assert 0.1 <= told.seconds[0] < 0.5
+
+
+async def test_no_slot_is_lost_wherever_opening_is_cancelled(make_router, upstream):
+    router = make_router("first/normal", max_concurrency=1, queue_timeout_s=0.05)
+    for turns in range(30):
+        opening = asyncio.create_task(router.open("m", REQUEST))
+        waiting = asyncio.create_task(router.open("m", REQUEST))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        for task in (opening, waiting):
+            if not task.cancelled():
+                await task.result().stream.aclose()
+        assert await answered_by(router) == "first"
