@@ -22,6 +22,7 @@ from sitebrook.api.dependencies import (
     provide_server,
 )
 from sitebrook.api.docs import openapi_config
+from sitebrook.api.draining import DrainMiddleware
 from sitebrook.api.errors import handle_error
 from sitebrook.api.latency import LatencyMiddleware
 from sitebrook.api.request_ids import RequestIdMiddleware
@@ -84,7 +85,9 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     # Around the whole router, not as Litestar middleware: unknown routes get the headers too.
-    handler: ASGIApp = CorsMiddleware(BodyMiddleware(app.asgi_handler), parts.gate)
+    handler: ASGIApp = CorsMiddleware(
+        BodyMiddleware(DrainMiddleware(app.asgi_handler, parts.open_answers)), parts.gate
+    )
     handler = RequestIdMiddleware(handler)
     if settings.telemetry.latency_metrics:
         handler = LatencyMiddleware(handler, parts.latency)

@@ -22,8 +22,9 @@ from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 
-# Answers that ended with the server get this long to be stored.
-_DRAIN_S: Final = 5.0
+# Answers that ended with the server get this long to be stored: with 25 s for streams, a second
+# for their last event and one for connections, the whole stop stays under 30 s.
+_DRAIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,11 @@ async def report_live() -> HealthResponse:
 
 @get("/health/ready", summary="Can it answer questions?", tags=["operations"])
 async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
-    """200 when a question would be answered now; 503 while the database is away.
+    """200 when a question would be answered now; 503 while the database is away or it stops.
 
     A provider that rests makes it `degraded`, still with 200: others may answer.
     """
+    parts.open_answers.check_taken()
     await parts.database.check()
     states = parts.router.provider_states
     is_well = all(one.state is BreakerState.CLOSED for one in states)

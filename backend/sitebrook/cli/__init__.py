@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -26,12 +27,16 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command("serve")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes on the port.")
 @click.pass_obj
-def serve_command(settings: Settings) -> None:
+def serve_command(settings: Settings, workers: int | None) -> None:
     """Serve until Ctrl-C; makes the database and a demo site on first start."""
     # Imported only here: the web framework takes a sixth of the start of every other command.
     from sitebrook.cli.serve import serve
 
+    if workers is not None:
+        server = dataclasses.replace(settings.server, workers=workers)
+        settings = dataclasses.replace(settings, server=server)
     serve(settings)
 
 

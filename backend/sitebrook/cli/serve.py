@@ -6,81 +6,91 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import resource
 import signal
 import socket
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-import uvicorn
 import uvloop
 
-from sitebrook.api.connection import ClientConnection
-from sitebrook.app import create_app
 from sitebrook.cli.session import open_database
+from sitebrook.cli.workers import Workers
 from sitebrook.db.migrate import migrate
-from sitebrook.demo.site import DemoKeys, ensure_demo, read_demo_env, write_demo_env
+from sitebrook.demo.env_file import DemoKeys, claim_demo_env, read_demo_env, write_demo_env
+from sitebrook.demo.site import ensure_demo
 from sitebrook.errors import StartError
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
+from sitebrook.wiring import build_parts
 
 _BACKLOG: Final = 8192
-_DRAIN_S: Final = 10
 DEMO_ENV: Final = "demo.env"
 
 
 def serve(settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM; ends everything that it started."""
     configure_logs(settings.telemetry.log_level)
+    _allow_open_files()
+    path = settings.server.data_dir / DEMO_ENV
     listener = _listen(settings.server.host, settings.server.port)
-    with listener, open_database(settings) as url:
+    with listener, open_database(settings) as url, claim_demo_env(path) as is_ours:
         migrate(url)
         database = dataclasses.replace(settings.database, url=url)
         settings = dataclasses.replace(settings, database=database)
-        uvloop.run(_serve(settings, listener))
+        demo = _Demo(settings, path, is_ours=is_ours)
+        if settings.server.workers > 1:
+            asyncio.run(_serve_by_workers(settings, listener, demo))
+        else:
+            uvloop.run(_serve(settings, listener, demo))
+        # With the last server gone, who connects now must be refused instead of waiting.
+        listener.close()
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> None:
+    # Only here: the parent of workers does without the web framework.
+    from sitebrook.app import create_app
+    from sitebrook.cli.http_server import HttpServer
+
     app = create_app(settings)
     parts: Parts = app.state.parts
-    path = settings.server.data_dir / DEMO_ENV
     try:
-        keys = await ensure_demo(parts, read_demo_env(path))
-        announcement = _announce(settings, parts, keys, path)
+        announcement = await demo.prepare(parts)
     except BaseException:  # also Ctrl-C while the demo documents are read
         await parts.aclose()
         raise
-    config = uvicorn.Config(
-        app,
-        loop="none",  # uvloop.run has made it
-        http=ClientConnection,
-        ws="none",
-        access_log=False,
-        log_config=None,
-        backlog=_BACKLOG,
-        proxy_headers=True,
-        forwarded_allow_ips=list(settings.server.trusted_proxies),
-        timeout_graceful_shutdown=_DRAIN_S,
-        server_header=False,
-        date_header=True,
-    )
-    server = _Server(config)
+    server = HttpServer(app, parts)
     loop = asyncio.get_running_loop()
+
+    def hear_signal() -> None:
+        nonlocal has_heard
+        server.stop_now() if has_heard else server.stop()
+        has_heard = True
+
+    has_heard = False
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, hear_signal)
     click.echo(announcement)
-    await server.serve(sockets=[listener])
+    await server.run_on(listener)
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the loop: what the process started must end after the server does."""
+async def _serve_by_workers(settings: Settings, listener: socket.socket, demo: _Demo) -> None:
+    parts = build_parts(settings)
+    try:
+        announcement = await demo.prepare(parts)
+    finally:
+        await parts.aclose()
+    await Workers(settings, listener).run(lambda: click.echo(announcement))
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, Any, None]:
-        """Captures none."""
-        yield
+
+def _allow_open_files() -> None:
+    """Raises the limit on open files as far as it may: each stream takes two of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says that there is no limit and then refuses to lift it.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -100,21 +110,33 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(settings: Settings, parts: Parts, keys: DemoKeys | None, path: Path) -> str:
-    """What to open and which keys to use, after demo.env was written."""
-    url = settings.server.url
-    lines = [
-        f"Demo page     {url}/demo",
-        f"Test page     {url}/test-streaming.html",
-        f"API docs      {url}/docs",
-    ]
-    if keys is not None:
-        model = parts.router.find_model("auto")
-        write_demo_env(path, keys, url=url, model=model)
-        lines += [
+class _Demo:
+    """The demo site of this server and where its keys are written."""
+
+    def __init__(self, settings: Settings, path: Path, *, is_ours: bool) -> None:
+        self._url = settings.server.url
+        self._path = path
+        self._is_ours = is_ours
+
+    async def prepare(self, parts: Parts) -> str:
+        """What to open and which keys to use, once the site is there and demo.env is written."""
+        keys = await ensure_demo(parts, read_demo_env(self._path))
+        lines = [
+            f"Demo page     {self._url}/demo",
+            f"Test page     {self._url}/test-streaming.html",
+            f"API docs      {self._url}/docs",
+        ]
+        if keys is not None:
+            lines += self._show_keys(keys, parts.router.find_model("auto"))
+        return "\n".join(lines)
+
+    def _show_keys(self, keys: DemoKeys, model: str) -> list[str]:
+        lines = [
             f"Model         {model}",
             f"Secret key    {keys.secret_key}",
             f"Publishable   {keys.publishable_key}",
-            f"Keys for a shell: source {path}",
         ]
-    return "\n".join(lines)
+        if not self._is_ours:
+            return [*lines, f"{self._path} stays as it is: another server of this folder runs."]
+        write_demo_env(self._path, keys, url=self._url, model=model)
+        return [*lines, f"Keys for a shell: source {self._path}"]

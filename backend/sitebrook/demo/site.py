@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shlex
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -13,7 +10,8 @@ from typing import Final
 from sitebrook.access.keys import create_key, find_key, list_keys
 from sitebrook.access.sites import NewSite, Site, create_site, find_site, list_sites
 from sitebrook.db.engine import Database
-from sitebrook.errors import StartError, Unavailable
+from sitebrook.demo.env_file import DemoKeys
+from sitebrook.errors import Unavailable
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.parts import Parts
 from sitebrook.retrieval.documents import prune
@@ -27,14 +25,6 @@ _STARTERS: Final = (
     "Which providers can I connect?",
     "Come aggiungo i miei documenti?",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DemoKeys:
-    """The keys of the demo site in clear."""
-
-    secret_key: str
-    publishable_key: str
 
 
 async def ensure_demo(parts: Parts, known: DemoKeys | None) -> DemoKeys | None:
@@ -96,42 +86,3 @@ async def _ensure_keys(database: Database, site: Site, known: DemoKeys | None) -
             return DemoKeys(known.secret_key, publishable_key)
         secret = await create_key(connection, site.id, "site", name="demo.env")
     return DemoKeys(secret.value, publishable_key)
-
-
-def read_demo_env(path: Path) -> DemoKeys | None:
-    """The keys that an earlier start wrote, or None."""
-    try:
-        text = path.read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StartError(f"{path} cannot be read: {error.strerror}.") from None
-    values: dict[str, str] = {}
-    try:
-        for line in text.splitlines():
-            name, equals, value = line.removeprefix("export ").partition("=")
-            if equals:
-                values[name] = "".join(shlex.split(value))
-        return DemoKeys(values["SITEBROOK_SECRET_KEY"], values["SITEBROOK_PUBLISHABLE_KEY"])
-    except (KeyError, ValueError):  # edited until it is no longer what a start wrote
-        return None
-
-
-def write_demo_env(path: Path, keys: DemoKeys, *, url: str, model: str) -> None:
-    """Writes what a shell can ``source``, readable by the owner only."""
-    values = {
-        "SITEBROOK_URL": url,
-        "SITEBROOK_MODEL": model,
-        "SITEBROOK_SECRET_KEY": keys.secret_key,
-        "SITEBROOK_PUBLISHABLE_KEY": keys.publishable_key,
-    }
-    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-    partial = path.with_suffix(".partial")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError as error:
-        raise StartError(f"{path} cannot be written: {error.strerror}.") from None

@@ -83,6 +83,13 @@ class ServerSettings:
         "a ticket opens its stream within this time",
         least=0.001,
     )
+    drain_s: float = setting(
+        25.0,
+        "SITEBROOK_DRAIN_S",
+        "a stopping server lets answers go on for this long, then ends each with an error",
+        least=0,
+    )
+    workers: int = setting(1, "SITEBROOK_WORKERS", "processes that serve the port", least=1)
 
     @property
     def tick_s(self) -> float:
@@ -235,6 +242,8 @@ class Settings:
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     loaded: tuple[LoadedSetting, ...] = ()
+    # Which of several workers this process is, from 1; 0 when it serves alone.
+    worker: int = 0
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Settings:
