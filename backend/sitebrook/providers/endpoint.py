@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-import aiohttp
-
 from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
-from sitebrook.providers.event_stream import EventStream, Lingering, WireReader
+from sitebrook.providers.event_stream import EventStream, WireReader
+from sitebrook.providers.http_client import HttpClient
+from sitebrook.providers.http_connection import HttpError, MalformedResponse, Response
 from sitebrook.settings import ProviderSettings
 
 _EVENT_STREAM: Final = "text/event-stream"
@@ -27,21 +27,17 @@ class Endpoint:
     def __init__(
         self,
         settings: ProviderSettings,
-        session: aiohttp.ClientSession,
+        client: HttpClient,
         *,
         path: str,
         headers: Mapping[str, str],
     ) -> None:
         self._settings = settings
-        self._session = session
-        self._lingering = Lingering()
-        self._url = settings.base_url.rstrip("/") + path
-        self._headers = {
-            "Accept": _EVENT_STREAM,
-            "Accept-Encoding": "identity",  # compression makes upstreams and proxies hold deltas
-            "Content-Type": "application/json",
-            **headers,
-        }
+        self._client = client
+        self._target = client.prepare(
+            settings.base_url.rstrip("/") + path,
+            {"Accept": _EVENT_STREAM, "Content-Type": "application/json", **headers},
+        )
 
     async def open(self, body: bytes, model: str, reader: WireReader) -> EventStream:
         """The answer to ``body``, once ``reader`` has made its first event.
@@ -55,9 +51,7 @@ class Endpoint:
         try:
             async with asyncio.timeout_at(first_at):
                 response = await self._post(body, model)
-                stream = EventStream(
-                    settings, reader, response, ends_at=ends_at, lingering=self._lingering
-                )
+                stream = EventStream(settings, reader, response, ends_at=ends_at)
                 try:
                     await stream.wait_for_first()
                 except BaseException:
@@ -67,17 +61,13 @@ class Endpoint:
         except TimeoutError:
             raise faults.did_not_start(settings.name, first_at - started_at) from None
 
-    def close(self) -> None:
-        """Closes the connections of answers that are over; the session belongs to its maker."""
-        self._lingering.close()
-
-    async def _post(self, body: bytes, model: str) -> aiohttp.ClientResponse:
+    async def _post(self, body: bytes, model: str) -> Response:
         """The response, once it is known that an event stream follows."""
         try:
-            response = await self._session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False
-            )
-        except (aiohttp.ClientError, OSError):
+            response = await self._client.post(self._target, body)
+        except MalformedResponse:
+            raise faults.malformed(self._settings.name, "did not answer in HTTP") from None
+        except (HttpError, OSError):
             raise faults.unreachable(self._settings.name) from None
         try:
             await self._check(response, model)
@@ -86,13 +76,15 @@ class Endpoint:
             raise
         return response
 
-    async def _check(self, response: aiohttp.ClientResponse, model: str) -> None:
+    async def _check(self, response: Response, model: str) -> None:
         provider = self._settings.name
         if response.status != 200:
             body = await _read_some(response)
             raise faults.from_status(provider, model, response.status, response.headers, body)
         if response.content_type != _EVENT_STREAM:
             raise _not_a_stream(provider, response.content_type)
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise faults.malformed(provider, "compressed its answer although it was not asked to")
 
 
 def _not_a_stream(provider: str, content_type: str) -> ProviderError:
@@ -101,16 +93,16 @@ def _not_a_stream(provider: str, content_type: str) -> ProviderError:
     return faults.malformed(provider, f"answered with {kind} instead of an event stream")
 
 
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
+async def _read_some(response: Response) -> bytes:
     """The start of an error's body, as far as it comes soon; only its codes are looked at."""
     body = b""
     try:
         async with asyncio.timeout(_ERROR_BODY_TIMEOUT_S):
             while len(body) < _ERROR_BODY_BYTES:
-                chunk = await response.content.readany()
+                chunk = await response.read()
                 if not chunk:
                     break
                 body += chunk
-    except (aiohttp.ClientError, OSError):  # also the time-out
+    except (HttpError, TimeoutError):
         pass
     return body

@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import aiohttp
-
 from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
 from sitebrook.providers.ending import Ending
+from sitebrook.providers.http_connection import HttpError, Response
 from sitebrook.providers.protocol import ProviderEvent, StreamEnd
 from sitebrook.providers.sse import EventTooLarge, SseDecoder
 from sitebrook.settings import ProviderSettings
@@ -45,34 +44,6 @@ class WireReader(Protocol):
         ...
 
 
-class Lingering:
-    """Responses whose answer is whole but whose body has not ended yet.
-
-    The end mostly comes in the packet after the last event and returns the connection to the pool;
-    who reads the answer shall not wait for it. One that stays open is closed.
-    """
-
-    def __init__(self) -> None:
-        self._responses: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}
-
-    def add(self, response: aiohttp.ClientResponse) -> None:
-        """Closes the response soon, unless it ends by itself."""
-        if not response.closed:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(_CLOSE_AFTER_S, self._close, response)
-            self._responses[response] = timer
-
-    def close(self) -> None:
-        """Closes them all."""
-        for response, timer in list(self._responses.items()):
-            timer.cancel()
-            self._close(response)
-
-    def _close(self, response: aiohttp.ClientResponse) -> None:
-        self._responses.pop(response, None)
-        response.close()
-
-
 class EventStream:
     """The events of one upstream response, as ``reader`` makes them; it owns the response.
 
@@ -84,17 +55,14 @@ class EventStream:
         self,
         settings: ProviderSettings,
         reader: WireReader,
-        response: aiohttp.ClientResponse,
+        response: Response,
         *,
         ends_at: float,
-        lingering: Lingering,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._ready = reader.ready
         self._response = response
-        self._lingering = lingering
-        self._content = response.content
         self._decoder = SseDecoder()
         self._failure: ProviderError | None = None
         self._is_over = False
@@ -149,8 +117,8 @@ class EventStream:
     async def _read(self) -> None:
         self._waits_since = self._loop.time()
         try:
-            chunk = await self._content.readany()
-        except (aiohttp.ClientError, OSError):
+            chunk = await self._response.read()
+        except HttpError:
             self._end_of_bytes(is_cut=True)
             return
         finally:
@@ -200,7 +168,7 @@ class EventStream:
 
     def _complete(self) -> None:
         self._end()
-        self._lingering.add(self._response)
+        self._response.close_after(_CLOSE_AFTER_S)
         self._ending.tell(is_whole=True)
 
     def _fail(self, failure: ProviderError) -> None:

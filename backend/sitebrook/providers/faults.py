@@ -56,7 +56,7 @@ def from_status(
 ) -> ProviderError:
     """The error that an answer other than 200 means; nothing of its body is passed on."""
     codes = _codes_of(_parsed(body))
-    retry_after_s = to_retry_after_s(headers.get("Retry-After"))
+    retry_after_s = to_retry_after_s(headers.get("retry-after"))
     return _from_codes(provider, model, status, codes, retry_after_s)
 
 

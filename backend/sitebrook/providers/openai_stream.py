@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from sitebrook.providers import faults
 from sitebrook.providers.extras import ExtraReader, MalformedExtra
 from sitebrook.providers.protocol import Delta, Finish, ProviderEvent, ProviderRequest, Usage
 from sitebrook.providers.tokens import estimate_prompt_tokens, estimate_tokens
 from sitebrook.providers.wire import (
+    PlainEvent,
     WireChoice,
     WireDelta,
     WireEvent,
     WireUsage,
     to_event,
     to_extra,
+    to_plain_event,
     to_text,
 )
 
@@ -25,10 +29,26 @@ _DONE: Final = b"[DONE]"
 class OpenAIReader:
     """Reads one answer to ``request``; satisfies ``WireReader``."""
 
+    __slots__ = (
+        "_extra_deltas",
+        "_extras",
+        "_finished",
+        "_is_plain",
+        "_provider",
+        "_request",
+        "_seen",
+        "_texts",
+        "_usage",
+        "has_begun",
+        "is_over",
+        "ready",
+    )
+
     def __init__(self, provider: str, request: ProviderRequest) -> None:
         self.ready: deque[ProviderEvent] = deque()
         self.has_begun = False
         self.is_over = False
+        self._is_plain = True
         self._provider = provider
         self._request = request
         self._texts: list[str] = []
@@ -40,6 +60,41 @@ class OpenAIReader:
 
     def read(self, payload: bytes) -> None:
         """Takes the data of one event; see ``WireReader.read``."""
+        if self._is_plain:
+            try:
+                event = to_plain_event(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._is_plain = False  # what it is comes again, or ends the answer
+            else:
+                self._take_plain(event)
+                return
+        self._read_any(payload)
+
+    def end(self) -> None:
+        """Completes an answer whose ``[DONE]`` is missing; see ``WireReader.end``."""
+        if self._is_whole(is_done=False):
+            self._complete()
+
+    def _take_plain(self, event: PlainEvent) -> None:
+        for choice in event.choices or ():
+            index, delta = choice.index, choice.delta
+            if index in self._finished:
+                continue
+            if index not in self._seen:
+                self._seen.add(index)
+                self.has_begun = True
+            if delta is not None and (content := delta.content):
+                if "\0" in content:
+                    content = to_text(content)
+                self._texts.append(content)
+                self.ready.append(Delta(index=index, content=content))
+            if choice.finish_reason:
+                self._finished.add(index)
+                self.ready.append(Finish(index, choice.finish_reason))
+        if event.usage is not None:
+            self._usage = event.usage
+
+    def _read_any(self, payload: bytes) -> None:
         if payload == _DONE:
             if not self._is_whole(is_done=True):
                 raise faults.broken_off(self._provider)
@@ -55,11 +110,6 @@ class OpenAIReader:
             self._take(event)
         except MalformedExtra as error:
             raise faults.malformed(self._provider, f"sent {error} of another shape") from None
-
-    def end(self) -> None:
-        """Completes an answer whose ``[DONE]`` is missing; see ``WireReader.end``."""
-        if self._is_whole(is_done=False):
-            self._complete()
 
     def _take(self, event: WireEvent) -> None:
         if event.choices:

@@ -291,5 +291,5 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Ends what the provider itself holds open; a shared session stays open."""
+        """Ends what the provider itself holds open; a shared client stays open."""
         ...

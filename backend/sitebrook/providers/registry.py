@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from sitebrook.errors import ModelNotFound
@@ -16,6 +15,7 @@ from sitebrook.providers.anthropic import AnthropicProvider
 from sitebrook.providers.breaker import BreakerRule, CircuitBreaker
 from sitebrook.providers.breaking import BreakingProvider
 from sitebrook.providers.bulkhead import BoundedProvider
+from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.mock import MockProvider
 from sitebrook.providers.observed import ObservedProvider
 from sitebrook.providers.observer import BreakerState, NoObserver, ProviderObserver
@@ -26,7 +26,7 @@ from sitebrook.settings import ModelSettings, ProviderSettings
 _LOG: Final = logging.getLogger(__name__)
 AUTO: Final = "auto"
 
-BuildProvider = Callable[[ProviderSettings, aiohttp.ClientSession], Provider]
+BuildProvider = Callable[[ProviderSettings, HttpClient], Provider]
 
 
 class RouteStep(msgspec.Struct, frozen=True):
@@ -45,13 +45,13 @@ class ProviderState(msgspec.Struct, frozen=True):
     rests_s: float
 
 
-def to_provider(settings: ProviderSettings, session: aiohttp.ClientSession) -> Provider:
+def to_provider(settings: ProviderSettings, client: HttpClient) -> Provider:
     """The provider of the kind that the settings name."""
     if settings.kind == "mock":
         return MockProvider(settings)
     if settings.kind == "anthropic":
-        return AnthropicProvider(settings, session)
-    return OpenAICompatibleProvider(settings, session)
+        return AnthropicProvider(settings, client)
+    return OpenAICompatibleProvider(settings, client)
 
 
 class _Guarded(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class _Guarded(msgspec.Struct, frozen=True):
 class Providers:
     """The catalogue: models in the operator's order, each with its route.
 
-    It owns the session that it is given. Each provider that ``build`` makes is wrapped, from the
+    It owns the client that it is given. Each provider that ``build`` makes is wrapped, from the
     outside in: by its breaker, which refuses at once; by its bulkhead, which may wait; and by what
     tells ``observer`` of the attempts that are left.
     """
@@ -73,14 +73,14 @@ class Providers:
         self,
         providers: Sequence[ProviderSettings],
         models: Sequence[ModelSettings],
-        session: aiohttp.ClientSession,
+        client: HttpClient,
         *,
         build: BuildProvider = to_provider,
         observer: ProviderObserver | None = None,
     ) -> None:
-        self._session = session
+        self._client = client
         told = observer or NoObserver()
-        self._providers = {one.name: _guard(build(one, session), one, told) for one in providers}
+        self._providers = {one.name: _guard(build(one, client), one, told) for one in providers}
         self._passthrough = {one.name for one in providers if one.passthrough}
         self._models = {model.id: model for model in models}
 
@@ -130,10 +130,10 @@ class Providers:
         return steps
 
     async def aclose(self) -> None:
-        """Ends what the providers hold open, and their session."""
+        """Ends what the providers hold open, and their client."""
         for guarded in self._providers.values():
             await guarded.provider.aclose()
-        await self._session.close()
+        await self._client.close()
 
 
 def _guard(provider: Provider, settings: ProviderSettings, observer: ProviderObserver) -> _Guarded:

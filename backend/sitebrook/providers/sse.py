@@ -8,7 +8,6 @@ MAX_EVENT_BYTES: Final = 4_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
 _FAST: Final = b"data: "
-_LF: Final = 10
 
 
 class EventTooLarge(ValueError):
@@ -38,10 +37,10 @@ class SseDecoder:
         Raises EventTooLarge when more is waiting for an event end than the bound allows.
         """
         if (
-            chunk[:6] == _FAST
-            and chunk.find(b"\n") == len(chunk) - 2
-            and chunk[-1] == _LF
-            and not (self._buffer or self._head or self._after_cr or b"\r" in chunk)
+            chunk[-2:] == b"\n\n"
+            and chunk[:6] == _FAST
+            and chunk.find(10) == len(chunk) - 2
+            and not (self._buffer or self._head or self._after_cr or 13 in chunk)
         ):
             self._head = None
             return [chunk[6:-2]]  # one whole event, as most reads are

@@ -183,7 +183,36 @@ class WireEvent(msgspec.Struct, frozen=True, gc=False):
     error: msgspec.Raw = _NOTHING
 
 
+class PlainDelta(msgspec.Struct, frozen=True, gc=False):
+    """A delta with nothing but text."""
+
+    content: str | None = None
+    tool_calls: None = None
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class PlainChoice(msgspec.Struct, frozen=True, gc=False):
+    """One choice of a plain event."""
+
+    index: int = 0
+    delta: PlainDelta | None = None
+    finish_reason: str | None = None
+    logprobs: None = None
+
+
+class PlainEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event with nothing but text, ends and usage, as nearly all are."""
+
+    choices: list[PlainChoice] | None = None
+    usage: WireUsage | None = None
+    error: None = None
+
+
 _decoder: Final = msgspec.json.Decoder(WireEvent)
+to_plain_event: Final = msgspec.json.Decoder(PlainEvent).decode
+"""The plain event that a payload is, at a fifth of the cost; raises what msgspec raises."""
 
 # An escape of a JSON string: a pair of surrogates, half of one, NUL, or any other.
 _ESCAPE: Final = re.compile(

@@ -14,7 +14,7 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import StartError
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.parts import Parts
-from sitebrook.providers.openai_compatible import open_session
+from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import HashingEmbedder
@@ -37,7 +37,7 @@ def build_parts(settings: Settings) -> Parts:
     retrieval = settings.retrieval
     index = RankBm25Index(database, k1=retrieval.bm25_k1, b=retrieval.bm25_b)
     searcher = Searcher(database, embedders.all, index, retrieval)
-    providers = Providers(settings.providers, settings.models, open_session())
+    providers = Providers(settings.providers, settings.models, HttpClient())
     router = Router(providers, settings.upstream)
     gate = Gate(database)
     conversations = Conversations(database)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 import tests.fakes.anthropic_scripts
 import tests.fakes.openai_scripts  # noqa: F401  (registers what the fake plays)
 from tests.fakes.upstream import FakeUpstream
 from tests.integration.providers.routes import MOCK, MOCK_ROW, QUICK, Told
 
-from sitebrook.providers.openai_compatible import OpenAICompatibleProvider, open_session
+from sitebrook.providers.http_client import HttpClient
+from sitebrook.providers.openai_compatible import OpenAICompatibleProvider
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.settings import ModelSettings, ProviderSettings, UpstreamSettings
@@ -22,18 +22,19 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session() as opened:
-        yield opened
+async def client() -> AsyncIterator[HttpClient]:
+    opened = HttpClient()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture
-async def provider(upstream: FakeUpstream, session: aiohttp.ClientSession):
+async def provider(upstream: FakeUpstream, client: HttpClient):
     made: list[OpenAICompatibleProvider] = []
 
     def make(**over: object) -> OpenAICompatibleProvider:
         fields = {"name": "fake", "base_url": upstream.base_url, "api_key": "sk-upstream", **over}
-        made.append(OpenAICompatibleProvider(ProviderSettings(**fields), session))
+        made.append(OpenAICompatibleProvider(ProviderSettings(**fields), client))
         return made[-1]
 
     yield make
@@ -64,7 +65,7 @@ async def make_router(upstream, second, told):
             MOCK,
         ]
         models = [ModelSettings(id="m", route=routes), MOCK_ROW] if routes else [MOCK_ROW]
-        made.append(Router(Providers(rows, models, open_session(), observer=told), rule))
+        made.append(Router(Providers(rows, models, HttpClient(), observer=told), rule))
         return made[-1]
 
     yield make

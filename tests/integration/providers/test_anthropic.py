@@ -29,12 +29,12 @@ from sitebrook.settings import ProviderSettings
 
 
 @pytest.fixture
-async def claude(upstream, session) -> AsyncIterator:
+async def claude(upstream, client) -> AsyncIterator:
     made: list[AnthropicProvider] = []
 
     def make(**over: object) -> AnthropicProvider:
         fields = {"name": "fake", "base_url": upstream.base_url, "api_key": "sk-upstream", **over}
-        made.append(AnthropicProvider(ProviderSettings(kind="anthropic", **fields), session))
+        made.append(AnthropicProvider(ProviderSettings(kind="anthropic", **fields), client))
         return made[-1]
 
     yield make

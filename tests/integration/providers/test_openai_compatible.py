@@ -24,7 +24,6 @@ WHOLE = [
     *(
         "multi-line",
         "no-last-blank-line",
-        "gzip",
         "empty-choices",
         "early-usage",
         "cookies",
@@ -157,6 +156,7 @@ REFUSALS = {
     "plain": (None, False, None),
     "json": (None, False, None),
     "empty": (None, False, None),
+    "gzip": (None, False, None),
     "only-pings": (None, False, None),
     "role-only": (None, False, None),
     "error-first": (None, True, None),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import aiohttp
-
 from sitebrook.providers.anthropic.limits import check_request
 from sitebrook.providers.anthropic.reader import AnthropicReader
 from sitebrook.providers.anthropic.request import to_body
 from sitebrook.providers.endpoint import Endpoint
 from sitebrook.providers.event_stream import EventStream
+from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.protocol import ProviderRequest
 from sitebrook.settings import ProviderSettings
 
@@ -20,7 +19,7 @@ _VERSION: Final = "2023-06-01"
 class AnthropicProvider:
     """Generates text at ``settings.base_url``; only the prompt and its options go there."""
 
-    def __init__(self, settings: ProviderSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: ProviderSettings, client: HttpClient) -> None:
         self._name = settings.name
         self._max_tokens = settings.max_tokens
         headers = {"anthropic-version": _VERSION}
@@ -28,7 +27,7 @@ class AnthropicProvider:
             headers["x-api-key"] = settings.api_key
         # Anthropic's own clients are given the address without /v1.
         path = "/messages" if settings.base_url.rstrip("/").endswith("/v1") else "/v1/messages"
-        self._endpoint = Endpoint(settings, session, path=path, headers=headers)
+        self._endpoint = Endpoint(settings, client, path=path, headers=headers)
 
     @property
     def name(self) -> str:
@@ -47,5 +46,4 @@ class AnthropicProvider:
         return await self._endpoint.open(body, request.model, reader)
 
     async def aclose(self) -> None:
-        """Closes the connections of answers that are over; the session belongs to its maker."""
-        self._endpoint.close()
+        """Nothing: the client that holds the connections belongs to its maker."""
