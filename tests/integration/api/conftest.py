@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 from tests.factories import make_key, make_site
-from tests.fakes import openai_scripts  # noqa: F401 - registers what the fake upstream plays
+from tests.fakes import (  # noqa: F401 - they register what the fake upstream plays
+    anthropic_scripts,
+    openai_scripts,
+)
 from tests.fakes.upstream import FakeUpstream
 from tests.integration.api.client import OTHER_ORIGIN, PAGE_ORIGIN, Api, SiteKeys
 from tests.servers import running_server
@@ -57,9 +60,25 @@ name = "left"
 base_url = "{left_url}"
 passthrough = true
 
+[[providers]]
+name = "claude"
+kind = "anthropic"
+base_url = "{base_url}"
+passthrough = true
+first_delta_timeout_s = 2
+idle_timeout_s = 0.5
+
 [[models]]
 id = "mock"
 route = ["mock/mock"]
+
+[[models]]
+id = "claude-then-other"
+route = ["claude/normal", "up/normal"]
+
+[[models]]
+id = "claude-twice"
+route = ["claude/normal", "claude/json"]
 """
 DOCUMENTS = {
     "opening.md": (

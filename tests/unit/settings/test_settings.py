@@ -63,11 +63,45 @@ def test_a_provider_key_makes_its_models_appear_before_the_mock() -> None:
     assert settings.models[-1].id == "mock"
 
 
-@pytest.mark.parametrize("name", ["OPENAI", "GROQ", "MISTRAL"])
+@pytest.mark.parametrize("name", ["OPENAI", "ANTHROPIC", "GROQ", "MISTRAL"])
 def test_the_address_of_a_well_known_provider_needs_a_scheme(name: str) -> None:
     environ = {f"{name}_API_KEY": "k", f"{name}_BASE_URL": "proxy.example/v1"}
     with pytest.raises(StartError, match=f"{name}_BASE_URL is 'proxy.example/v1'"):
         Settings.load(environ)
+
+
+def test_an_anthropic_key_alone_makes_the_provider_and_its_models() -> None:
+    settings = Settings.load({"ANTHROPIC_API_KEY": "k"})
+    provider = settings.providers[0]
+    assert (provider.name, provider.kind, provider.api_key) == ("anthropic", "anthropic", "k")
+    assert provider.base_url == "https://api.anthropic.com/v1"
+    assert [model.id for model in settings.models] == [
+        *("anthropic/claude-haiku-5-5", "anthropic/claude-sonnet-5-5"),
+        *("anthropic/claude-opus-5-5", "mock"),
+    ]
+    environ = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "https://proxy.example"}
+    assert Settings.load(environ).providers[0].base_url == "https://proxy.example"
+
+
+def test_common_models_have_their_list_prices_as_far_as_they_are_known() -> None:
+    names = ("OPENAI", "ANTHROPIC", "GROQ", "MISTRAL")
+    settings = Settings.load({f"{name}_API_KEY": "k" for name in names})
+    prices = {model.id: (model.input_price, model.output_price) for model in settings.models}
+    assert prices["openai/gpt-4o-mini"] == (0.15, 0.6)
+    assert prices["anthropic/claude-opus-5-5"] == (4, 20)
+    assert prices["groq/openai/gpt-oss-20b"] == (0.075, 0.3)
+    unknown = {name for name, price in prices.items() if None in price}
+    assert unknown == {"mistral/mistral-small-latest", "mistral/mistral-large-latest", "mock"}
+
+
+def test_a_provider_of_the_file_may_speak_anthropic_s_wire(tmp_path: Path) -> None:
+    file = tmp_path / "sitebrook.toml"
+    file.write_text('[[providers]]\nname = "claude"\nkind = "anthropic"\nmax_tokens = 9\n')
+    provider = Settings.load({"SITEBROOK_CONFIG": str(file)}).providers[0]
+    assert (provider.base_url, provider.max_tokens) == ("https://api.anthropic.com/v1", 9)
+    file.write_text('[[providers]]\nname = "claude"\nkind = "anthropic"\nmax_tokens = 0\n')
+    with pytest.raises(StartError, match="'claude' max_tokens"):
+        Settings.load({"SITEBROOK_CONFIG": str(file)})
 
 
 _OWN_OPENAI = '[[providers]]\nname = "openai"\nbase_url = "https://proxy.example/v1"\n'
