@@ -1,27 +1,21 @@
 from __future__ import annotations
 
 import base64
-import json
-from typing import Any
 
 import pytest
+from tests.unit.providers.claude import ASK, refusal_of, sent_for
 
-from sitebrook.errors import InvalidRequest
-from sitebrook.providers.anthropic.limits import check_request
-from sitebrook.providers.anthropic.request import to_body
 from sitebrook.providers.protocol import (
     FileContent,
     FilePart,
     FunctionCall,
     FunctionName,
     FunctionSpec,
-    GenerationOptions,
     ImagePart,
     ImageUrl,
     JsonSchema,
     NamedToolChoice,
     PromptMessage,
-    ProviderRequest,
     ResponseFormat,
     TextPart,
     Tool,
@@ -29,27 +23,7 @@ from sitebrook.providers.protocol import (
 )
 
 _PNG = "data:image/png;base64,AA=="
-_ASK = PromptMessage(role="user", content="Hi")
 _WEATHER = FunctionSpec("get_weather", "Tells the weather", {"properties": {"city": {}}})
-_HAIKU_4 = "claude-haiku-4-5-20251001"
-
-
-def _request(*messages: PromptMessage, model: str = "m", **options: Any) -> ProviderRequest:
-    return ProviderRequest(
-        model=model, messages=messages or (_ASK,), options=GenerationOptions(**options)
-    )
-
-
-def _sent(*messages: PromptMessage, model: str = "m", **options: Any) -> dict[str, Any]:
-    request = _request(*messages, model=model, **options)
-    check_request("claude", request)
-    return json.loads(to_body(request, max_tokens=9000))
-
-
-def _refused(*messages: PromptMessage, model: str = "m", **options: Any) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as refused:
-        _sent(*messages, model=model, **options)
-    return refused.value
 
 
 def _call(call_id: str, name: str, arguments: str) -> ToolCall:
@@ -57,7 +31,7 @@ def _call(call_id: str, name: str, arguments: str) -> ToolCall:
 
 
 def test_the_least_request_has_a_limit_and_nothing_that_was_not_asked_for():
-    assert _sent() == {
+    assert sent_for() == {
         "model": "m",
         "max_tokens": 9000,
         "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
@@ -66,16 +40,16 @@ def test_the_least_request_has_a_limit_and_nothing_that_was_not_asked_for():
 
 
 def test_options_are_sent_in_the_words_of_the_api():
-    sent = _sent(max_tokens=7, temperature=0.0, top_p=0.5, stop=("x", "y"), user="u-1", n=1)
+    sent = sent_for(max_tokens=7, temperature=0.0, top_p=0.5, stop=("x", "y"), user="u-1", n=1)
     assert (sent["max_tokens"], sent["temperature"], sent["top_p"]) == (7, 0.0, 0.5)
     assert sent["stop_sequences"] == ["x", "y"]
     assert sent["metadata"] == {"user_id": "u-1"}
 
 
 def test_system_text_has_a_place_of_its_own_wherever_it_stood():
-    sent = _sent(
+    sent = sent_for(
         PromptMessage(role="system", content="One."),
-        _ASK,
+        ASK,
         PromptMessage(role="developer", content=(TextPart("Two."),)),
         PromptMessage(role="system", content=" "),
     )
@@ -84,7 +58,7 @@ def test_system_text_has_a_place_of_its_own_wherever_it_stood():
 
 
 def test_messages_of_one_side_in_a_row_are_one_turn_without_empty_texts():
-    sent = _sent(
+    sent = sent_for(
         PromptMessage(role="user", content="a"),
         PromptMessage(role="user", content=(TextPart(""), TextPart("b"))),
         PromptMessage(role="assistant", content="c"),
@@ -97,8 +71,8 @@ def test_messages_of_one_side_in_a_row_are_one_turn_without_empty_texts():
 
 
 def test_calls_and_their_results_become_blocks_of_two_turns():
-    sent = _sent(
-        _ASK,
+    sent = sent_for(
+        ASK,
         PromptMessage(
             role="assistant",
             content="I will look.",
@@ -136,7 +110,7 @@ def test_calls_and_their_results_become_blocks_of_two_turns():
 def test_arguments_that_are_no_object_are_refused(arguments):
     call = PromptMessage(role="assistant", tool_calls=(_call("c", "f", arguments),))
     result = PromptMessage(role="tool", tool_call_id="c", content="1")
-    assert _refused(_ASK, call, result).param == "messages[].tool_calls"
+    assert refusal_of(ASK, call, result).param == "messages[].tool_calls"
 
 
 def test_images_and_files_become_blocks_with_a_source():
@@ -148,7 +122,7 @@ def test_images_and_files_become_blocks_with_a_source():
         FilePart(FileContent(file_data="data:application/pdf;base64,BB==", filename="a.pdf")),
         FilePart(FileContent(file_data=f"data:text/plain;charset=utf-8;base64,{text}")),
     )
-    sent = _sent(PromptMessage(role="user", content=parts))
+    sent = sent_for(PromptMessage(role="user", content=parts))
     assert sent["messages"][0]["content"][1:] == [
         {
             "type": "image",
@@ -180,16 +154,16 @@ def test_images_and_files_become_blocks_with_a_source():
 )
 def test_images_and_files_that_the_api_cannot_read_are_refused(part):
     message = PromptMessage(role="user", content=(TextPart("What is it?"), part))
-    assert _refused(message).param == "messages[].content"
+    assert refusal_of(message).param == "messages[].content"
 
 
 def test_an_image_in_an_answer_is_refused():
     answer = PromptMessage(role="assistant", content=(ImagePart(ImageUrl(_PNG)),))
-    assert _refused(_ASK, answer, _ASK).param == "messages[].content"
+    assert refusal_of(ASK, answer, ASK).param == "messages[].content"
 
 
 def test_tools_are_sent_with_their_schemas():
-    sent = _sent(tools=(Tool(_WEATHER), Tool(FunctionSpec("now"))))
+    sent = sent_for(tools=(Tool(_WEATHER), Tool(FunctionSpec("now"))))
     assert sent["tools"] == [
         {
             "name": "get_weather",
@@ -203,7 +177,7 @@ def test_tools_are_sent_with_their_schemas():
 
 def test_a_strict_tool_has_a_closed_schema():
     strict = FunctionSpec("f", None, {"type": "object", "properties": {"a": {"minimum": 1}}}, True)
-    (tool,) = _sent(tools=(Tool(strict),))["tools"]
+    (tool,) = sent_for(tools=(Tool(strict),))["tools"]
     assert tool["strict"] is True
     assert tool["input_schema"]["additionalProperties"] is False
     assert tool["input_schema"]["properties"]["a"] == {"description": "{minimum: 1}"}
@@ -224,14 +198,14 @@ def test_a_strict_tool_has_a_closed_schema():
     ],
 )
 def test_the_choice_of_tools_is_translated(choice, is_parallel, sent):
-    body = _sent(
+    body = sent_for(
         tools=(Tool(FunctionSpec("now")),), tool_choice=choice, parallel_tool_calls=is_parallel
     )
     assert body.get("tool_choice") == sent
 
 
 def test_a_choice_without_tools_is_not_sent():
-    assert "tool_choice" not in _sent(tool_choice="auto", parallel_tool_calls=False)
+    assert "tool_choice" not in sent_for(tool_choice="auto", parallel_tool_calls=False)
 
 
 def test_a_schema_for_the_answer_is_sent_in_the_part_that_the_api_reads():
@@ -250,7 +224,7 @@ def test_a_schema_for_the_answer_is_sent_in_the_part_that_the_api_reads():
         "additionalProperties": True,
     }
     wanted = ResponseFormat("json_schema", JsonSchema("person", schema, strict=True))
-    assert _sent(response_format=wanted)["output_config"] == {
+    assert sent_for(response_format=wanted)["output_config"] == {
         "format": {
             "type": "json_schema",
             "schema": {
@@ -290,8 +264,8 @@ _FREE = {"type": "object", "additionalProperties": {"type": "string"}}
     ],
 )
 def test_forms_of_an_answer_that_cannot_be_said_are_refused(wanted, param):
-    assert _refused(response_format=wanted).param == param
-    assert "output_config" not in _sent(response_format=ResponseFormat("text"))
+    assert refusal_of(response_format=wanted).param == param
+    assert "output_config" not in sent_for(response_format=ResponseFormat("text"))
 
 
 @pytest.mark.parametrize(
@@ -311,103 +285,18 @@ def test_forms_of_an_answer_that_cannot_be_said_are_refused(wanted, param):
     ],
 )
 def test_what_the_api_lacks_is_refused_by_its_name(options, param):
-    refused = _refused(**options)
+    refused = refusal_of(**options)
     assert refused.param == param
     assert refused.code == "unsupported_parameter"
     assert "'claude'" in refused.message
 
 
 def test_a_speaker_s_name_and_an_answer_to_go_on_with_are_refused():
-    assert _refused(PromptMessage(role="user", content="Hi", name="Ann")).param == "messages[].name"
-    assert _refused(_ASK, PromptMessage(role="assistant", content="So")).param == "messages"
-
-
-_NEWEST = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-mythos-preview")
-_NO_SAMPLING = (*_NEWEST, "claude-haiku-5-5", "claude-opus-4-7", "claude-sonnet-5", "claude-opus-5")
-_ONE_SAMPLER = (_HAIKU_4, "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-opus-4-1")
-_OLD = ("claude-3-5-sonnet-20241022", "claude-3-opus-20240229", "claude-sonnet-4-20250514")
-
-
-@pytest.mark.parametrize("model", [*_NO_SAMPLING, "anthropic.claude-opus-4-8-v1:0"])
-def test_models_without_sampling_take_only_its_defaults(model):
-    for name in ("temperature", "top_p"):
-        assert _refused(model=model, **{name: 0.5}).param == name
-    sent = _sent(model=model, temperature=1, top_p=1.0)
-    assert not {"temperature", "top_p"} & set(sent)
-
-
-@pytest.mark.parametrize("model", [*_ONE_SAMPLER, *_OLD, "gateway-model"])
-def test_models_of_before_take_one_of_the_two_and_older_ones_both(model):
-    assert _sent(model=model, temperature=0.5)["temperature"] == 0.5
-    assert _sent(model=model, top_p=0.5)["top_p"] == 0.5
-    if model in _ONE_SAMPLER:
-        assert _refused(model=model, temperature=0.5, top_p=0.5).param == "top_p"
-    else:
-        assert _sent(model=model, temperature=0.5, top_p=0.5)["top_p"] == 0.5
-
-
-@pytest.mark.parametrize("model", [*_NEWEST, "claude-haiku-5-5", _HAIKU_4, "gateway-model"])
-def test_a_forced_call_is_refused_where_a_model_always_thinks(model):
-    options: dict[str, Any] = {"tools": (Tool(FunctionSpec("f")),), "tool_choice": "required"}
-    if model in _NEWEST:
-        assert _refused(model=model, **options).param == "tool_choice"
-        return
-    sent = _sent(model=model, **options)
-    assert sent["tool_choice"] == {"type": "any"}
-    assert sent.get("thinking") == ({"type": "disabled"} if model == "claude-haiku-5-5" else None)
-
-
-@pytest.mark.parametrize("model", _OLD)
-def test_old_models_have_no_schemas(model):
-    wanted = ResponseFormat("json_schema", JsonSchema("x", {"type": "object"}))
-    assert _refused(model=model, response_format=wanted).param == "response_format"
-    strict = Tool(FunctionSpec("f", None, {"type": "object"}, True))
-    assert _refused(model=model, tools=(strict,)).param == "tools[0].function.strict"
-
-
-@pytest.mark.parametrize(
-    ("model", "known"),
-    [
-        ("claude-opus-5-5", {"low", "medium", "high", "xhigh", "max"}),
-        ("claude-haiku-5-5", {"none", "low", "medium", "high", "xhigh", "max"}),
-        ("claude-opus-4-6", {"none", "low", "medium", "high", "max"}),
-        ("claude-opus-4-5-20251101", {"none", "low", "medium", "high"}),
-        (_HAIKU_4, {"none"}),
-    ],
-)
-def test_reasoning_effort_becomes_effort_where_the_model_knows_it(model, known):
-    for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max"):
-        if effort not in known:
-            assert _refused(model=model, reasoning_effort=effort).param == "reasoning_effort"
-        elif effort != "none":
-            sent = _sent(model=model, reasoning_effort=effort)
-            assert sent["output_config"] == {"effort": effort}
-            assert "thinking" not in sent
-
-
-def test_no_reasoning_turns_thinking_off_only_where_it_is_on():
-    sent = _sent(model="claude-haiku-5-5", reasoning_effort="none")
-    assert sent["thinking"] == {"type": "disabled"}
-    assert "output_config" not in sent
-    assert "thinking" not in _sent(model=_HAIKU_4, reasoning_effort="none")
-
-
-@pytest.mark.parametrize(
-    ("model", "fields"),
-    [
-        ("claude-haiku-5-5", {"thinking": {"type": "disabled"}}),
-        ("claude-opus-5-5", {"output_config": {"effort": "low"}}),
-        (_HAIKU_4, {}),
-        ("gateway-model", {}),
-    ],
-)
-def test_a_small_limit_leaves_its_tokens_to_the_answer(model, fields):
-    assert set(_sent(model=model)) == {"model", "max_tokens", "messages", "stream"}
-    sent = _sent(model=model, max_tokens=1024)
-    assert {name: sent[name] for name in sent.keys() & {"thinking", "output_config"}} == fields
-    sent = _sent(model="claude-opus-5-5", max_tokens=1024, reasoning_effort="high")
-    assert sent["output_config"] == {"effort": "high"}
+    assert (
+        refusal_of(PromptMessage(role="user", content="Hi", name="Ann")).param == "messages[].name"
+    )
+    assert refusal_of(ASK, PromptMessage(role="assistant", content="So")).param == "messages"
 
 
 def test_text_that_no_encoding_holds_is_the_caller_s_fault():
-    assert _refused(PromptMessage(role="user", content="\ud800")).param == "messages"
+    assert refusal_of(PromptMessage(role="user", content="\ud800")).param == "messages"
