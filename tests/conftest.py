@@ -22,7 +22,9 @@ from sitebrook.settings import well_known_names
 def pytest_configure(config: pytest.Config) -> None:
     """Starts the server in the process that leads the run; its workers inherit the address."""
     outside = {"DATABASE_URL", *well_known_names()}
-    for name in [one for one in os.environ if one in outside or one.startswith("SITEBROOK_")]:
+    for name in [
+        one for one in os.environ if one in outside or one.startswith(("SITEBROOK_", "OTEL_"))
+    ]:
         del os.environ[name]
     if hasattr(config, "workerinput") or config.option.collectonly or URL_VARIABLE in os.environ:
         return

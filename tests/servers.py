@@ -89,7 +89,7 @@ def clean_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in names and not name.startswith("SITEBROOK_")
+        if name not in names and not name.startswith(("SITEBROOK_", "OTEL_"))
     }
 
 

@@ -24,12 +24,13 @@ from sitebrook.api.dependencies import (
 from sitebrook.api.docs import openapi_config
 from sitebrook.api.draining import DrainMiddleware
 from sitebrook.api.errors import handle_error
-from sitebrook.api.latency import LatencyMiddleware
+from sitebrook.api.latency import LatencyMiddleware, Measuring
 from sitebrook.api.request_ids import RequestIdMiddleware
 from sitebrook.api.simple import simple_stream
 from sitebrook.api.ticker import Ticker
 from sitebrook.settings import Settings
-from sitebrook.wiring import build_parts
+from sitebrook.telemetry.logs import log_answer
+from sitebrook.wiring import build_parts, build_tracing
 
 _HANDLERS: Final = (
     chat_completions,
@@ -47,6 +48,7 @@ _HANDLERS: Final = (
     operations.report_live,
     operations.report_ready,
     operations.report_latency,
+    operations.report_metrics,
     pages.open_start,
     pages.show_demo,
     pages.show_source,
@@ -62,11 +64,14 @@ def create_app(settings: Settings) -> Litestar:
     ``settings.database.url`` must be set. ``app.state.parts`` has the objects of the process.
     """
     parts = build_parts(settings)
+    tracing = build_tracing(settings)
 
     @contextlib.asynccontextmanager
     async def run_parts(_: Litestar) -> AsyncGenerator[None]:
         async with parts.running():
             yield
+        if tracing is not None:
+            await tracing.aclose()
 
     app = Litestar(
         route_handlers=list(_HANDLERS),
@@ -88,8 +93,14 @@ def create_app(settings: Settings) -> Litestar:
     handler: ASGIApp = CorsMiddleware(
         BodyMiddleware(DrainMiddleware(app.asgi_handler, parts.open_answers)), parts.gate
     )
-    handler = RequestIdMiddleware(handler)
-    if settings.telemetry.latency_metrics:
-        handler = LatencyMiddleware(handler, parts.latency)
-    app.asgi_handler = handler
+    shows_latency = settings.telemetry.latency_metrics
+    records = [parts.metrics.record, log_answer]
+    if shows_latency:
+        records.append(parts.latency.record)
+    if tracing is not None:
+        records.append(tracing.record)
+    measuring = Measuring(
+        parts.metrics, records, shows_phases=shows_latency, reads_traces=tracing is not None
+    )
+    app.asgi_handler = RequestIdMiddleware(LatencyMiddleware(handler, measuring))
     return app

@@ -21,6 +21,7 @@ from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
+from sitebrook.telemetry.metrics import Metrics
 
 # Answers that ended with the server get this long to be stored: with 25 s for streams, a second
 # for their last event and one for connections, the whole stop stays under 30 s.
@@ -44,6 +45,7 @@ class Parts:
     chat: ChatService
     open_answers: OpenAnswers
     latency: LatencyRecorder
+    metrics: Metrics
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:

@@ -16,6 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 from sitebrook import errors
 from sitebrook.api.schemas.errors import ErrorBody, ErrorResponse
 from sitebrook.api.wording import to_message
+from sitebrook.telemetry.latency import current_timings
 
 _LOG: Final = logging.getLogger(__name__)
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
@@ -158,5 +159,8 @@ def _from_validation(error: ValidationException, body_type: Any) -> errors.Inval
 def _reply(
     status: int, message: str, kind: str, *, param: str | None = None, code: str | None = None
 ) -> ErrorReply:
+    timings = current_timings.get()
+    if timings is not None:
+        timings.error_code = code or kind
     body = ErrorResponse(ErrorBody(message, kind, param, code))
     return ErrorReply(status, {}, body)

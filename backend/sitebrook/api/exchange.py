@@ -18,7 +18,7 @@ from sitebrook.chat.answer import Answer, AnswerEvent, AnswerOrigin
 from sitebrook.chat.question import Question
 from sitebrook.errors import RequestError
 from sitebrook.ids import new_id
-from sitebrook.providers.protocol import Delta
+from sitebrook.providers.protocol import Delta, Finish
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _STREAM_HEADERS: Final = (
@@ -154,6 +154,8 @@ class Exchange:
                 for event in batch:
                     if isinstance(event, Delta):
                         timings.note_delta()
+                    elif isinstance(event, Finish):
+                        timings.finish_reasons.append(event.reason)
                     frames.append(encode(event))
                 self._write(frames[0] if len(frames) == 1 else b"".join(frames))
                 if connection.is_full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 # NUL, or the first half of a surrogate pair; most bodies hold neither.
 _DUBIOUS: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_NOT_DIRECT: Final = (
+    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"),
+    *("forwarded", "via", "origin"),
+)
 _JSON_TYPES: Final = ("application/json", "")
 
 
@@ -59,6 +64,25 @@ def address_of(scope: Scope) -> str:
     """The client's address, as trusted proxies tell it."""
     client = cast("dict[str, Any]", scope).get("client")
     return str(client[0]) if client else ""
+
+
+def is_local_operator(scope: Scope, head: RequestHead) -> bool:
+    """Whether a program on this machine asks, not through a proxy and not from a page.
+
+    A page in a browser on this machine shows itself by its Origin, or by the host that it was led
+    to (DNS rebinding).
+    """
+    if any(name in head.headers for name in _NOT_DIRECT):
+        return False
+    try:
+        host = urlsplit(f"//{head.headers.get('host', '')}").hostname or ""
+        return _is_loopback(address_of(scope)) and _is_loopback(host)
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback
 
 
 def method_of(scope: Scope) -> str:

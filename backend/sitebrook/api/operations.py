@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from litestar import get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 
 from sitebrook.access.gate import Caller
+from sitebrook.api.dependencies import provide_server
+from sitebrook.api.http import RequestHead, is_local_operator
 from sitebrook.api.schemas.operations import (
     HealthResponse,
     LatencyResponse,
     ProviderHealth,
     ReadyResponse,
 )
+from sitebrook.errors import NotPermitted
 from sitebrook.parts import Parts
 from sitebrook.providers.observer import BreakerState
+from sitebrook.telemetry.exposition import CONTENT_TYPE
 
 # Readable from every page, so that the widget can tell a refused origin from a server that is away.
 _PUBLIC: Final = {"access-control-allow-origin": "*"}
@@ -60,3 +64,28 @@ async def report_latency(
         window=telemetry.latency_window,
         summaries=parts.latency.summarise(site_id),
     )
+
+
+@get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    tags=["operations"],
+    media_type="text/plain",
+    security=[{}, {"key": []}],
+)
+async def report_metrics(
+    request: Request[Any, Any, Any],
+    parts: NamedDependency[Parts],
+    head: NamedDependency[RequestHead],
+) -> Response[bytes]:
+    """The text exposition, for admin keys and for programs on this machine that come directly.
+
+    A key that is sent must be right wherever it comes from.
+    """
+    if "authorization" in head.headers or not is_local_operator(request.scope, head):
+        caller = await provide_server(await parts.gate.find_caller(head.to_credentials()))
+        if caller.role != "admin":
+            raise NotPermitted(
+                "The metrics need a secret key with the role admin.", code="admin_key_required"
+            )
+    return Response(await parts.metrics.render(), media_type=CONTENT_TYPE)

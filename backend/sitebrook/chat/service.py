@@ -54,7 +54,7 @@ class ChatService:
         """
         parts = self._parts
         model = parts.router.find_model(question.model)
-        timings.model = model
+        timings.model, timings.answer_id = model, answer_id
         history = list(question.history)
         if question.conversation_id is not None:
             await parts.writer.settle(question.conversation_id)
@@ -69,6 +69,7 @@ class ChatService:
         since = time.perf_counter()
         opened = await parts.router.open(model, request)
         timings.note_phase("provider", since)
+        timings.provider = opened.provider
         conversation_id = question.conversation_id
         if conversation_id is None and question.is_stored:
             # Not before: a caller that is refused never learns the id of a new conversation.

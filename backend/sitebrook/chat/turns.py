@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, LiteralString
 
 import msgspec
 
 from sitebrook.chat.citations import Citation
 from sitebrook.db.direct import DirectConnection, Statement
+from sitebrook.telemetry.logs import request_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class NewQuestion:
     visitor_id: str | None
     origin: str
     role: Literal["user"] = "user"
+    # For the log of the task that stores it, which outlives the request.
+    request_id: str = field(default_factory=request_id.get)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class NewAnswer:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     role: Literal["assistant"] = "assistant"
+    request_id: str = field(default_factory=request_id.get)
 
 
 Turn = NewQuestion | NewAnswer

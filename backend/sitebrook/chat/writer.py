@@ -58,11 +58,15 @@ class TurnWriter:
         finally:
             await self._store.aclose()
 
+    @property
+    def waiting(self) -> int:
+        """The turns that are not stored yet."""
+        return sum(len(batch.turns) for batch in self._unstored())
+
     async def drain(self, timeout_s: float) -> None:
         """Returns when everything put so far is stored, or after ``timeout_s``."""
         if not await self._wait_for(self._unstored(), timeout_s):
-            turns = sum(len(batch.turns) for batch in self._unstored())
-            _LOG.error("turns not stored at the end", extra={"turns": turns})
+            _LOG.error("turns not stored at the end", extra={"turns": self.waiting})
 
     async def settle(self, conversation_id: str) -> None:
         """Returns when what was put for the conversation is stored, or after half a second."""
@@ -136,7 +140,7 @@ class TurnWriter:
                 # No traceback: an error's text may quote what a visitor wrote.
                 refused = str(error) if isinstance(error, StatementRefused) else ""
                 reason = refused or type(error).__name__
-                _LOG.error("turn not stored: %s", reason, extra={"message_id": turns[0].id})
+                _LOG.error("turn not stored: %s", reason, extra=_to_fields(turns))
                 return
             for turn in turns:
                 await self._store_batch([turn])
@@ -149,4 +153,11 @@ class TurnWriter:
                 await asyncio.sleep(_RETRY_PAUSE_S)
             else:
                 return
-        _LOG.error("turns not stored: no database", extra={"turns": len(turns)})
+        _LOG.error("turns not stored: no database", extra=_to_fields(turns))
+
+
+def _to_fields(turns: list[Turn]) -> dict[str, object]:
+    """What the log says of turns, so that they are found by their requests."""
+    if len(turns) == 1:
+        return {"message_id": turns[0].id, "request_id": turns[0].request_id}
+    return {"turns": len(turns), "request_ids": sorted({turn.request_id for turn in turns})}

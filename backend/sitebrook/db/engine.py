@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 from sqlalchemy import event, make_url, text
@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from sitebrook.errors import StartError, Unavailable
 
@@ -51,6 +51,11 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkin", _note_use)
         event.listen(self._engine.sync_engine, "checkout", self._check_idle)
+
+    @property
+    def connections_in_use(self) -> int:
+        """The pooled connections that somebody holds at this moment."""
+        return cast("QueuePool", self._engine.pool).checkedout()
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncConnection]:

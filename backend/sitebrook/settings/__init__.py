@@ -211,6 +211,11 @@ class TelemetrySettings:
         1000, "SITEBROOK_LATENCY_WINDOW", "requests kept per route, site and model", least=1
     )
     log_level: str = setting("INFO", "SITEBROOK_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR")
+    otlp_endpoint: str | None = setting(
+        None,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OpenTelemetry collector for spans, by OTLP over HTTP; unset: no spans",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -25,24 +27,60 @@ MEASURES: Final = (
 )
 
 
+# Upper bounds of the counted gaps between two deltas, in seconds; the last count is of longer ones.
+GAP_BOUNDS_S: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to an upstream for an answer; times are those of perf_counter."""
+
+    provider: str
+    model: str
+    outcome: str
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceHeaders:
+    """The caller's place in a trace, as its headers say it (W3C Trace Context)."""
+
+    traceparent: str
+    tracestate: str = ""
+
+
 @dataclass(slots=True)
 class Timings:
     """The times of one request, filled in while it runs; milliseconds since it began."""
 
     started: float = field(default_factory=time.perf_counter)
     route: str = "other"
+    request_id: str = ""
+    trace: TraceHeaders | None = None
+    status: int = 0  # as sent; 0 is none
     site_id: str = ""
     model: str = ""
     provider: str = ""
+    answer_id: str = ""
     outcome: Outcome = "ok"
+    error_code: str = ""
     first_byte_ms: float | None = None
     first_delta_ms: float | None = None
     total_ms: float | None = None
     deltas: int = 0
+    last_delta: float = 0.0  # perf_counter
+    gaps: list[int] = field(default_factory=list[int])  # by GAP_BOUNDS_S; empty before a delta
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None  # money, by the price table; None is unknown
+    finish_reasons: list[str] = field(default_factory=list[str])
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
     phases: dict[str, float] = field(default_factory=dict[str, float])
+    phase_starts: dict[str, float] = field(default_factory=dict[str, float])  # perf_counter
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request began."""
@@ -51,12 +89,23 @@ class Timings:
     def note_phase(self, name: str, since: float) -> None:
         """Records a phase that began at ``since`` (perf_counter) and ends now."""
         self.phases[name] = (time.perf_counter() - since) * 1000
+        self.phase_starts[name] = since
 
     def note_delta(self) -> None:
-        """Counts a delta that is being sent."""
-        if self.first_delta_ms is None:
-            self.first_delta_ms = self.elapsed_ms()
+        """Counts a delta that is being sent, and the gap since the one before."""
+        now = time.perf_counter()
+        last, self.last_delta = self.last_delta, now
         self.deltas += 1
+        if last:
+            self.gaps[bisect_left(GAP_BOUNDS_S, now - last)] += 1
+        else:
+            self.first_delta_ms = (now - self.started) * 1000
+            self.gaps = [0] * (len(GAP_BOUNDS_S) + 1)
+
+    @property
+    def gaps_s(self) -> float:
+        """Seconds between the first delta and the last."""
+        return self.last_delta - self.started - (self.first_delta_ms or 0) / 1000
 
     def to_server_timing(self) -> str:
         """The value of a Server-Timing header (W3C Server Timing) with the phases so far."""
@@ -78,6 +127,10 @@ class Timings:
         return tuple(self._measures().values())
 
 
+# The request that this task works for.
+current_timings: ContextVar[Timings | None] = ContextVar("current_timings", default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """How one measure was distributed."""
@@ -93,7 +146,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """One route, site and model over its window; ``success_rate`` leaves cancelled ones out."""
+    """One route, site and model over its window.
+
+    ``success_rate`` leaves cancelled requests out; an answer that broke off is no success.
+    """
 
     route: str
     site_id: str

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import queue
+import sys
+import threading
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
+from sitebrook.telemetry.latency import Timings
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+_ANSWERS: Final = logging.getLogger("sitebrook.answers")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_MAX_WAITING_LINES: Final = 10_000
+_CLOSE_S: Final = 1.0
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,17 +43,107 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False, default=str)
 
 
+class LineWriter(logging.Handler):
+    """Writes lines to a file descriptor from a thread of its own, so that a log call never waits.
+
+    A reader of standard error that stops reading fills the pipe; lines over ``max_waiting`` are
+    then dropped and counted. Lines are made by the caller, whose context has the request's id.
+    The descriptor is written to directly: the lock of ``sys.stderr`` would stop the process's end.
+    """
+
+    def __init__(self, descriptor: int, *, max_waiting: int = _MAX_WAITING_LINES) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._descriptor = descriptor
+        self._lines: queue.Queue[bytes | None] = queue.Queue(max_waiting)
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes the record's line."""
+        try:
+            line = self.format(record).encode("utf-8", "replace") + b"\n"
+        except (TypeError, ValueError):  # arguments that do not fit their message
+            line = b'{"level": "error", "message": "a log record could not be written"}\n'
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+            self._thread.start()
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Writes what waits, for a second at most."""
+        thread, self._thread = self._thread, None
+        self._is_closed = True
+        if thread is not None and thread.is_alive():
+            with contextlib.suppress(queue.Full):  # else it ends with the last line
+                self._lines.put_nowait(None)
+            thread.join(_CLOSE_S)
+        super().close()
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            rest = memoryview(line)
+            try:
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+            except OSError:
+                self.dropped += 1  # nobody reads any more
+            if self._is_closed and self._lines.empty():
+                return
+
+
 def configure_logs(level: str) -> None:
     """Sends every logger's records to standard error as JSON, from ``level`` up."""
-    handler = logging.StreamHandler()
+    handler = LineWriter(sys.stderr.fileno())
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
+    for old in root.handlers:
+        old.close()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Both report every start-up step and every statement at INFO.
-    for name in ("alembic", "httpx", "uvicorn.error"):
+    # These report every start-up step, statement and connection at INFO or DEBUG.
+    for name in ("alembic", "httpx", "uvicorn.error", "urllib3"):
         logging.getLogger(name).setLevel("WARNING")
+
+
+def count_dropped_lines() -> int:
+    """The log lines of this process that were thrown away."""
+    handlers = logging.getLogger().handlers
+    return sum(one.dropped for one in handlers if isinstance(one, LineWriter))
+
+
+def log_answer(timings: Timings) -> None:
+    """Writes the one line of a finished chat request; others have none."""
+    if not timings.model and not timings.answer_id:
+        return
+    _ANSWERS.info(
+        "answer finished",
+        extra={
+            "route": timings.route,
+            "status": timings.status,
+            "outcome": timings.outcome,
+            "error": timings.error_code or None,
+            "answer_id": timings.answer_id or None,
+            "site_id": timings.site_id,
+            "model": timings.model,
+            "provider": timings.provider or None,
+            "attempts": len(timings.attempts),
+            "ms": _rounded(timings.total_ms),
+            "first_delta_ms": _rounded(timings.first_delta_ms),
+            "deltas": timings.deltas,
+            "prompt_tokens": timings.prompt_tokens,
+            "completion_tokens": timings.completion_tokens,
+            "cost": timings.cost,
+        },
+    )
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sitebrook import __version__
 from sitebrook.access.gate import Gate
 from sitebrook.access.limits import ProcessLimiter
 from sitebrook.chat.conversations import Conversations
@@ -23,6 +24,9 @@ from sitebrook.retrieval.knowledge import SiteEmbedders
 from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
+from sitebrook.telemetry.logs import count_dropped_lines
+from sitebrook.telemetry.metrics import Metrics, Sources
+from sitebrook.telemetry.tracing import Tracing, open_tracing
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -37,11 +41,12 @@ def build_parts(settings: Settings) -> Parts:
     retrieval = settings.retrieval
     index = RankBm25Index(database, k1=retrieval.bm25_k1, b=retrieval.bm25_b)
     searcher = Searcher(database, embedders.all, index, retrieval)
-    providers = Providers(settings.providers, settings.models, HttpClient())
+    writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
+    metrics = _build_metrics(settings, database, writer)
+    providers = Providers(settings.providers, settings.models, HttpClient(), observer=metrics)
     router = Router(providers, settings.upstream)
     gate = Gate(database)
     conversations = Conversations(database)
-    writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     chat = ChatService(
         ChatParts(searcher, router, conversations, writer, gate.sign_source, settings.limits)
     )
@@ -59,6 +64,28 @@ def build_parts(settings: Settings) -> Parts:
         chat=chat,
         open_answers=OpenAnswers(),
         latency=LatencyRecorder(settings.telemetry.latency_window),
+        metrics=metrics,
+    )
+
+
+def build_tracing(settings: Settings) -> Tracing | None:
+    """What sends spans, when an endpoint is set. Raises StartError without its packages."""
+    endpoint = settings.telemetry.otlp_endpoint
+    return None if endpoint is None else open_tracing(endpoint, __version__)
+
+
+def _build_metrics(settings: Settings, database: Database, writer: TurnWriter) -> Metrics:
+    sources = Sources(
+        turns_waiting=lambda: writer.waiting,
+        connections_in_use=lambda: database.connections_in_use,
+        connections_max=settings.database.pool_size,
+        log_lines_dropped=count_dropped_lines,
+    )
+    return Metrics(
+        [model.id for model in settings.models],
+        [provider.name for provider in settings.providers],
+        version=__version__,
+        sources=sources,
     )
 
 

@@ -23,6 +23,13 @@ def test_the_window_slides_and_cancelled_requests_are_no_failures() -> None:
     assert summary.success_rate == 2 / 3
 
 
+def test_an_answer_that_broke_off_is_a_failure() -> None:
+    recorder = LatencyRecorder(window=4)
+    for outcome in ("ok", "interrupted", "cancelled"):
+        recorder.record(Timings(route="GET /x", outcome=outcome, total_ms=1.0))
+    assert recorder.summarise()[0].success_rate == 0.5
+
+
 def test_a_site_sees_its_own_figures_only() -> None:
     recorder = LatencyRecorder(window=4)
     recorder.record(Timings(route="GET /x", site_id="site_a", total_ms=1.0))
