@@ -149,7 +149,6 @@ async def health(api: Api, provider: str) -> tuple[str, dict[str, object]]:
     ("script", "tries"),
     [
         ("500", 2),
-        ("reset-before", 2),
         ("reset-after-head", 2),
         ("html", 2),
         ("empty", 2),
@@ -173,7 +172,7 @@ async def test_a_first_provider_that_fails_is_not_noticed(
 
 
 @pytest.mark.parametrize("model", ["single", "pair"])
-@pytest.mark.parametrize("script", ["500", "reset-before", "html"])
+@pytest.mark.parametrize("script", ["500", "reset-after-head", "html"])
 async def test_at_most_three_requests_go_upstream(api: Api, model: str, script: str) -> None:
     api.left_upstream.scripts["case"] = SCRIPTS[script]
     assert (await ask(api, model, script)).status == 502
