@@ -218,6 +218,8 @@ async def test_a_provider_that_rests_is_shown_and_refuses_at_once(api: Api) -> N
     status, found = await health(api, "fragile")
     assert (status, found["state"]) == ("degraded", "open")
     assert 0 < float(str(found["rests_s"])) <= REST_S
+    metrics = (await api.asend("GET", "/metrics")).body.decode()
+    assert 'sitebrook_breaker_state{provider="fragile",state="open"} 1' in metrics
     refused = await ask(api, "fragile")
     assert_is_error(refused, 503, "provider_resting")
     assert refused.headers["retry-after"] == "1"
@@ -274,7 +276,7 @@ async def test_the_clocks_of_an_answer_are_settings(api: Api) -> None:
 
 async def test_failed_attempts_are_logged_without_the_upstreams_text(api: Api) -> None:
     await ask(api, "single", "401")
-    last = [one for one in log_of(api) if "outcome" in one][-1]
+    last = [one for one in log_of(api) if "upstream_model" in one][-1]
     assert (last["provider"], last["upstream_model"]) == ("first", "case")
     assert (last["outcome"], last["status"]) == ("refused", 401)
     assert last["request_id"]
