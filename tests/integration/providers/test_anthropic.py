@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.anthropic_scripts import SECRET, TEXT
 from tests.integration.providers.reading import Read, read, refusal, request
 
-from sitebrook.errors import InvalidRequest
+from sitebrook.errors import InvalidRequest, ProviderError
 from sitebrook.providers.anthropic import AnthropicProvider
 from sitebrook.providers.protocol import (
     Delta,
@@ -279,3 +279,32 @@ async def test_what_the_api_lacks_is_refused_and_nothing_is_sent(claude, upstrea
         await claude().open(request("normal", options=GenerationOptions(seed=1)))
     assert refused.value.param == "seed"
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("script", "outcomes"),
+    [
+        ("529", ["failed", "failed", "answered"]),
+        ("overloaded-first", ["failed", "failed", "answered"]),
+        ("529-seconds", ["failed", "answered"]),
+        ("429", ["rate_limited", "answered"]),
+        ("no-credit", ["out_of_quota", "answered"]),
+        ("spent", ["out_of_quota", "answered"]),
+        ("402", ["out_of_quota", "answered"]),
+    ],
+)
+async def test_a_route_goes_on_where_another_provider_may_answer(
+    script, outcomes, make_router, told
+):
+    router = make_router(f"first/{script}", "second/normal", kind="anthropic")
+    opened = await router.open("m", request(""))
+    assert (await read(opened.stream)).text == TEXT
+    assert (opened.provider, told.outcomes) == ("second", outcomes)
+
+
+@pytest.mark.parametrize("script", ["400", "413", "too-long"])
+async def test_a_route_ends_where_the_request_is_at_fault(script, make_router, second):
+    router = make_router(f"first/{script}", "second/normal", kind="anthropic")
+    with pytest.raises(ProviderError):
+        await router.open("m", request(""))
+    assert second.requests == []

@@ -11,10 +11,17 @@ _HAIKU_4 = "claude-haiku-4-5-20251001"
 _NEWEST = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1", "claude-mythos-preview")
 _NO_SAMPLING = (*_NEWEST, "claude-haiku-5-5", "claude-opus-4-7", "claude-sonnet-5", "claude-opus-5")
 _ONE_SAMPLER = (_HAIKU_4, "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-opus-4-1")
-_OLD = ("claude-3-5-sonnet-20241022", "claude-3-opus-20240229", "claude-sonnet-4-20250514")
+_OLD = (
+    "anthropic/claude-3.5-haiku",
+    "claude-3-5-sonnet-20241022",
+    "claude-3-opus-20240229",
+    "claude-sonnet-4-20250514",
+)
 
 
-@pytest.mark.parametrize("model", [*_NO_SAMPLING, "anthropic.claude-opus-4-8-v1:0"])
+@pytest.mark.parametrize(
+    "model", [*_NO_SAMPLING, "anthropic.claude-opus-4-8-v1:0", "anthropic/claude-opus-5.5"]
+)
 def test_models_without_sampling_take_only_its_defaults(model):
     for name in ("temperature", "top_p"):
         assert refusal_of(model=model, **{name: 0.5}).param == name

@@ -119,6 +119,7 @@ def test_images_and_files_become_blocks_with_a_source():
         TextPart("What is it?"),
         ImagePart(ImageUrl("data:IMAGE/PNG;base64,AA==", "high")),
         ImagePart(ImageUrl("https://example.com/a.png")),
+        ImagePart(ImageUrl("data:image/jpg;base64,CC==")),
         FilePart(FileContent(file_data="data:application/pdf;base64,BB==", filename="a.pdf")),
         FilePart(FileContent(file_data=f"data:text/plain;charset=utf-8;base64,{text}")),
     )
@@ -129,6 +130,10 @@ def test_images_and_files_become_blocks_with_a_source():
             "source": {"type": "base64", "media_type": "image/png", "data": "AA=="},
         },
         {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/jpeg", "data": "CC=="},
+        },
         {
             "type": "document",
             "source": {"type": "base64", "media_type": "application/pdf", "data": "BB=="},

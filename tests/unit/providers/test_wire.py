@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sitebrook.providers.faults import to_retry_after_s
+from sitebrook.providers.faults import from_status, to_retry_after_s
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage, ProviderRequest
 from sitebrook.providers.wire import dialect_of, to_body, to_event, to_text
 
@@ -63,3 +63,22 @@ def test_what_is_no_event_is_a_value_error(payload):
 )
 def test_retry_after_is_seconds_or_nothing(value, seconds):
     assert to_retry_after_s(value) == seconds
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("This model's maximum context length is 4096 tokens.", "context_length_exceeded"),
+        ("Prompt is too long: 9 tokens > 8 maximum", "context_length_exceeded"),
+        ("Your credit balance is too low to access the API.", "insufficient_quota"),
+        ("You have reached your specified workspace API usage limits.", "insufficient_quota"),
+        ("Something else", "provider_error"),
+        (["maximum context length"], "context_length_exceeded"),
+        (None, "provider_error"),
+    ],
+)
+def test_what_an_error_has_no_code_for_is_read_in_its_text_and_not_passed_on(message, code):
+    body = json.dumps({"error": {"type": "x", "message": message}}).encode()
+    failure = from_status("fake", "m", 400, {}, body)
+    assert failure.code == code
+    assert str(message) not in failure.message

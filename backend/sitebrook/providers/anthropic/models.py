@@ -14,8 +14,8 @@ import msgspec
 Thinking = Literal["unasked", "default", "always"]
 
 _NAME: Final = re.compile(
-    r"claude-(?:(?P<old>\d)(?:-(?P<old_minor>\d))?-)?(?P<family>opus|sonnet|haiku|fable|mythos)"
-    r"(?:-(?P<major>\d)(?!\d))?(?:-(?P<minor>\d{1,2})(?!\d))?"
+    r"claude-(?:(?P<old>\d)(?:[-.](?P<old_minor>\d))?-)?(?P<family>opus|sonnet|haiku|fable|mythos)"
+    r"(?:-(?P<major>\d)(?!\d))?(?:[-.](?P<minor>\d{1,2})(?!\d))?"
 )
 _NEVER: Final = (99, 0)
 
