@@ -229,8 +229,12 @@ async def test_a_provider_that_rests_is_shown_and_refuses_at_once(api: Api) -> N
     await asyncio.sleep(REST_S)
     assert text_in(await ask(api, "fragile", "normal")) == TEXT
     assert (await health(api, "fragile"))[0] == "ok"
-    changes = [one["state"] for one in log_of(api) if one.get("state")]
-    assert changes == ["open", "half_open", "closed"]
+
+    async def are_logged() -> bool:
+        changes = [one["state"] for one in log_of(api) if one.get("state")]
+        return changes == ["open", "half_open", "closed"]
+
+    assert await apoll(are_logged, timeout_s=2)
 
 
 async def test_a_full_provider_is_passed_over_until_its_caller_leaves(api: Api) -> None:
@@ -275,14 +279,22 @@ async def test_the_clocks_of_an_answer_are_settings(api: Api) -> None:
 
 
 async def test_failed_attempts_are_logged_without_the_upstreams_text(api: Api) -> None:
-    await ask(api, "single", "401")
-    last = [one for one in log_of(api) if "upstream_model" in one][-1]
-    assert (last["provider"], last["upstream_model"]) == ("first", "case")
-    assert (last["outcome"], last["status"]) == ("refused", 401)
-    assert last["request_id"]
+    request_id = (await ask(api, "single", "401")).headers["x-request-id"]
+
+    async def read() -> list[dict[str, object]]:
+        return [
+            one
+            for one in log_of(api)
+            if one.get("request_id") == request_id and "upstream_model" in one
+        ]
+
+    (line,) = await apoll(read, timeout_s=2)  # the log is written behind the answer
+    assert (line["provider"], line["upstream_model"]) == ("first", "case")
+    assert (line["outcome"], line["status"]) == ("refused", 401)
     assert SECRET not in api.server.log
 
 
 def log_of(api: Api) -> list[dict[str, object]]:
-    """The lines that the server logged."""
-    return [json.loads(line) for line in api.server.log.splitlines() if line.startswith("{")]
+    """The lines that the server has logged whole."""
+    whole, _, _ = api.server.log.rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
