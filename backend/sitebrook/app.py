@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from sitebrook.api import documents, models, operations, pages, static, tickets, visitors
+from sitebrook.api import documents, models, operations, pages, static, tickets, usage, visitors
 from sitebrook.api.bodies import BodyMiddleware, JSONRequest
 from sitebrook.api.chat import chat_completions
 from sitebrook.api.cors import CorsMiddleware
@@ -49,6 +49,7 @@ _HANDLERS: Final = (
     operations.report_ready,
     operations.report_latency,
     operations.report_metrics,
+    usage.report_usage,
     pages.open_start,
     pages.show_demo,
     pages.show_source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -11,7 +12,9 @@ from sitebrook.api.schemas.chat import (
     Annotation,
     ChatCompletion,
     Choice,
+    CompletionTokensDetails,
     CompletionUsage,
+    PromptTokensDetails,
     ResponseMessage,
     UrlCitation,
 )
@@ -158,11 +161,17 @@ def to_annotations(cited: Cited) -> tuple[Annotation, ...]:
 
 def to_wire_usage(usage: Usage) -> CompletionUsage:
     """OpenAI's usage object."""
+    cached, reasoning, cost = usage.cached_tokens, usage.reasoning_tokens, usage.cost
     return CompletionUsage(
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         total_tokens=usage.prompt_tokens + usage.completion_tokens,
         estimated=usage.is_estimated,
+        prompt_tokens_details=msgspec.UNSET if cached is None else PromptTokensDetails(cached),
+        completion_tokens_details=(
+            msgspec.UNSET if reasoning is None else CompletionTokensDetails(reasoning)
+        ),
+        cost=float(cost) if isinstance(cost, Decimal) else cost,
     )
 
 

@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final, Literal
 
 import msgspec
 
+from sitebrook.chat.accounts import AnswerAccount
 from sitebrook.chat.citations import Citation, CitedPassage, Marker, MarkerFilter, to_citation
 from sitebrook.chat.turns import NewAnswer
 from sitebrook.chat.writer import TurnWriter
@@ -47,6 +49,8 @@ class AnswerOrigin:
     conversation_id: str | None
     model: str
     provider: str
+    upstream_model: str = ""
+    account: AnswerAccount = field(default_factory=AnswerAccount)
     created: int = field(default_factory=lambda: int(time.time()))
 
 
@@ -100,6 +104,7 @@ class Answer:
         self._choices: dict[int, _Choice] = {}
         self._citations: dict[int, Citation] = {}
         self._finish_reason: str | None = None
+        self._beside: list[Delta] = []
         self._usage: Usage | None = None
 
     async def events(self) -> AsyncGenerator[AnswerEvent]:
@@ -133,7 +138,7 @@ class Answer:
             is_whole = True
             await self._writer.store(self._to_stored("complete"))
             if self._usage is not None:
-                batch.append(self._usage)
+                batch.append(self.origin.account.to_shown(self._usage))
             if batch:
                 yield batch
         except ProviderError as failure:
@@ -160,6 +165,8 @@ class Answer:
                 delta = msgspec.structs.replace(delta, content=shown)
                 if delta == Delta(index=delta.index):
                     return
+        else:
+            self._beside.append(delta)
         batch.append(delta)
 
     def _finish(self, finish: Finish, batch: list[AnswerEvent]) -> None:
@@ -185,6 +192,7 @@ class Answer:
         return tuple(self._citations[index] for index in sorted(named))
 
     def _to_stored(self, status: Literal["complete", "interrupted"]) -> NewAnswer | None:
+        usage = self._usage = self._settle()
         if self.origin.conversation_id is None:
             return None
         first = self._choice(0)
@@ -200,6 +208,16 @@ class Answer:
             model=self.origin.model,
             provider=self.origin.provider,
             finish_reason=self._finish_reason,
-            prompt_tokens=self._usage.prompt_tokens if self._usage else None,
-            completion_tokens=self._usage.completion_tokens if self._usage else None,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            upstream_model=self.origin.upstream_model,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            is_estimated=usage.is_estimated,
+            cost=usage.cost if isinstance(usage.cost, Decimal) else None,
         )
+
+    def _settle(self) -> Usage:
+        """The tokens and cost of what was generated, when no more comes."""
+        texts = [text for choice in self._choices.values() for text in choice.text]
+        return self.origin.account.settle(self._usage, texts, self._beside)

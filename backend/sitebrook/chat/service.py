@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from sitebrook.chat.accounts import AnswerAccount
 from sitebrook.chat.answer import Answer, AnswerOrigin, Source
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.history import to_window, without_markers
@@ -17,6 +18,7 @@ from sitebrook.chat.turns import NewQuestion
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.ids import new_id
 from sitebrook.prompts.answer import AnswerPrompt, break_control_tokens, render_answer_prompt
+from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.protocol import PromptMessage, PromptPassage, ProviderRequest
 from sitebrook.providers.router import Router
 from sitebrook.providers.tokens import estimate_tokens
@@ -38,6 +40,7 @@ class ChatParts:
     writer: TurnWriter
     sign_source: SignSource
     limits: LimitSettings
+    prices: PriceTable
 
 
 class ChatService:
@@ -76,7 +79,17 @@ class ChatService:
             conversation_id = new_id("conv")
             self._keep(question, conversation_id)
         origin = AnswerOrigin(
-            id=answer_id, conversation_id=conversation_id, model=model, provider=opened.provider
+            id=answer_id,
+            conversation_id=conversation_id,
+            model=model,
+            provider=opened.provider,
+            upstream_model=opened.upstream_model,
+            account=AnswerAccount(
+                request=request,
+                price=parts.prices.find(model, opened.provider, opened.upstream_model),
+                timings=timings,
+                shows_cost=question.caller.has_secret_key,
+            ),
         )
         filters = question.cites and not question.retrieval.is_off
         return Answer(origin, opened.stream, sources, parts.writer, cites=filters)

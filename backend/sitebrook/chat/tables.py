@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
     Index,
     Integer,
+    Numeric,
     Table,
     Text,
     UniqueConstraint,
@@ -48,8 +50,14 @@ message = Table(
     Column("finish_reason", Text),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
+    Column("upstream_model", Text),
+    Column("cached_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("is_estimated", Boolean),  # null: of a question, or not known
+    Column("cost", Numeric),  # money, exact; null: unknown
     created_at(),
     CheckConstraint("role IN ('user', 'assistant')", name="message_role_check"),
     CheckConstraint("status IN ('complete', 'interrupted')", name="message_status_check"),
     UniqueConstraint("conversation_id", "number"),
+    Index(None, "created_at", postgresql_where=text("role = 'assistant'")),
 )

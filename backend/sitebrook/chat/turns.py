@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final, Literal, LiteralString
 
 import msgspec
@@ -43,6 +44,11 @@ class NewAnswer:
     finish_reason: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    upstream_model: str = ""
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    is_estimated: bool | None = None
+    cost: Decimal | None = None
     role: Literal["assistant"] = "assistant"
     request_id: str = field(default_factory=request_id.get)
 
@@ -106,11 +112,15 @@ _APPEND: Final[LiteralString] = """
         FROM ROWS FROM (json_to_recordset(%s::json) AS (
             id text, conversation_id text, begins boolean, role text, content text, site_id text,
             visitor_id text, origin text, status text, citations jsonb, model text, provider text,
-            finish_reason text, prompt_tokens integer, completion_tokens integer
+            finish_reason text, prompt_tokens integer, completion_tokens integer,
+            upstream_model text, cached_tokens integer, reasoning_tokens integer,
+            is_estimated boolean, cost numeric
         )) WITH ORDINALITY AS turn (
             id, conversation_id, begins, role, content, site_id,
             visitor_id, origin, status, citations, model, provider,
-            finish_reason, prompt_tokens, completion_tokens, place
+            finish_reason, prompt_tokens, completion_tokens,
+            upstream_model, cached_tokens, reasoning_tokens,
+            is_estimated, cost, place
         )
     ), begun AS (
         SELECT turn.* FROM turn JOIN site ON site.id = turn.site_id WHERE turn.begins
@@ -144,12 +154,14 @@ _APPEND: Final[LiteralString] = """
     )
     INSERT INTO message (
         id, conversation_id, number, role, content, status, citations, model, provider,
-        finish_reason, prompt_tokens, completion_tokens
+        finish_reason, prompt_tokens, completion_tokens,
+        upstream_model, cached_tokens, reasoning_tokens, is_estimated, cost
     )
     SELECT
         id, conversation_id, number, role, content,
         coalesce(status, 'complete'), coalesce(citations, '[]'), model, provider,
-        finish_reason, prompt_tokens, completion_tokens
+        finish_reason, prompt_tokens, completion_tokens,
+        upstream_model, cached_tokens, reasoning_tokens, is_estimated, cost
     FROM placed
     ON CONFLICT (id) DO NOTHING
 """

@@ -13,7 +13,7 @@ from typing import Any, cast
 import click
 
 from sitebrook import __version__
-from sitebrook.cli import administration, answers, ingest
+from sitebrook.cli import administration, answers, ingest, usage
 from sitebrook.errors import SitebrookError
 from sitebrook.settings import Settings
 
@@ -40,7 +40,12 @@ def serve_command(settings: Settings, workers: int | None) -> None:
     serve(settings)
 
 
-for command in (*ingest.COMMANDS, *answers.COMMANDS, *administration.COMMANDS):
+for command in (
+    *ingest.COMMANDS,
+    *answers.COMMANDS,
+    *usage.COMMANDS,
+    *administration.COMMANDS,
+):
     cli.add_command(command)
 
 

@@ -10,13 +10,14 @@ import msgspec
 from sitebrook.providers import faults
 from sitebrook.providers.extras import ExtraReader, MalformedExtra
 from sitebrook.providers.protocol import Delta, Finish, ProviderEvent, ProviderRequest, Usage
-from sitebrook.providers.tokens import estimate_prompt_tokens, estimate_tokens
+from sitebrook.providers.tokens import estimate_prompt_tokens, estimate_tokens, text_beside
 from sitebrook.providers.wire import (
     PlainEvent,
     WireChoice,
     WireDelta,
     WireEvent,
     WireUsage,
+    to_detail,
     to_event,
     to_extra,
     to_plain_event,
@@ -56,7 +57,6 @@ class OpenAIReader:
         self._finished: set[int] = set()
         self._usage: WireUsage | None = None
         self._extras: dict[int, ExtraReader] = {}
-        self._extra_deltas = 0
 
     def read(self, payload: bytes) -> None:
         """Takes the data of one event; see ``WireReader.read``."""
@@ -150,7 +150,7 @@ class OpenAIReader:
         reader = self._extras.setdefault(choice.index, ExtraReader())
         delta = reader.read(choice, wire, content)
         if delta.tool_calls or delta.refusal or delta.reasoning_content:
-            self._extra_deltas += 1
+            self._texts.append(text_beside(delta))
         elif not delta.content and not delta.logprobs:
             return
         self.ready.append(delta)
@@ -168,6 +168,11 @@ class OpenAIReader:
     def _to_usage(self) -> Usage:
         sent = self._usage
         if sent is not None and sent.prompt_tokens is not None:
-            return Usage(sent.prompt_tokens, sent.completion_tokens or 0)
-        completion = estimate_tokens("".join(self._texts)) + self._extra_deltas
+            return Usage(
+                sent.prompt_tokens,
+                sent.completion_tokens or 0,
+                cached_tokens=to_detail(sent.prompt_tokens_details, "cached_tokens"),
+                reasoning_tokens=to_detail(sent.completion_tokens_details, "reasoning_tokens"),
+            )
+        completion = estimate_tokens("".join(self._texts))
         return Usage(estimate_prompt_tokens(self._request), completion, is_estimated=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -222,11 +223,20 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of the whole generation; the last event of a stream, always there."""
+    """Tokens of the whole generation; the last event of a stream, always there.
+
+    ``cached_tokens`` are the part of the prompt that the provider had in its cache and
+    ``reasoning_tokens`` the part of the completion that it thought with; None when it did not say.
+    ``cost`` is money and comes with the answer, not from the provider: None is unknown, UNSET what
+    the caller may not see.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     is_estimated: bool = False
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: Decimal | msgspec.UnsetType | None = msgspec.UNSET
 
 
 ProviderEvent = Delta | Finish | Usage

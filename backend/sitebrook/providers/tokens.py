@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from sitebrook.providers.protocol import ProviderRequest
+from sitebrook.providers.protocol import Delta, ProviderRequest
 
 # Characters per token of the vocabulary o200k_base, measured: Latin on English, Italian and Spanish
 # articles (4.0 to 4.4) and Markdown with code (3.8), the others on the first articles of the
@@ -44,6 +44,13 @@ def estimate_tokens(text: str) -> int:
             tokens += count / characters_per_token
     tokens += rest / _LATIN
     return max(1, round(tokens))
+
+
+def text_beside(delta: Delta) -> str:
+    """What a delta adds beside its content that a provider counts too."""
+    called = (call.function for call in delta.tool_calls)
+    calls = "".join(f"{one.name or ''}{one.arguments or ''}" for one in called)
+    return f"{calls}{delta.refusal}{delta.reasoning_content}"
 
 
 def estimate_prompt_tokens(request: ProviderRequest) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -173,6 +173,8 @@ class WireUsage(msgspec.Struct, frozen=True, gc=False):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: msgspec.Raw = _NOTHING
+    completion_tokens_details: msgspec.Raw = _NOTHING
 
 
 class WireEvent(msgspec.Struct, frozen=True, gc=False):
@@ -241,6 +243,20 @@ def decode_event(payload: bytes, decoder: msgspec.json.Decoder[Event]) -> Event:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return decoder.decode(repair(payload))
+
+
+def to_detail(raw: msgspec.Raw, name: str) -> int | None:
+    """The count of that name in a usage's details, None when there is none.
+
+    Details are no part of the answer: what they hold otherwise never breaks it.
+    """
+    text = bytes(raw)
+    try:
+        details = msgspec.json.decode(text) if text else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    count = cast("dict[str, Any]", details).get(name) if isinstance(details, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) else None
 
 
 def to_extra(raw: msgspec.Raw) -> msgspec.Raw | None:

@@ -14,6 +14,7 @@ ProviderKind = Literal["openai", "anthropic", "mock"]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,13 +49,15 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model that clients may ask for. ``route`` names ``provider/model`` pairs in order.
 
-    Prices are money per million tokens; None is unknown.
+    Prices are money per million tokens; None is unknown. Those of the model ``provider/model`` go
+    before those of a model that is routed to it.
     """
 
     id: str
     route: tuple[str, ...] = ()
-    input_price: float | None = None
-    output_price: float | None = None
+    input_price: Price | None = None
+    output_price: Price | None = None
+    cached_input_price: Price | None = None
     context_tokens: int = 128_000
 
 

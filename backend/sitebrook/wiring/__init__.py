@@ -16,6 +16,7 @@ from sitebrook.errors import StartError
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.parts import Parts
 from sitebrook.providers.http_client import HttpClient
+from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import HashingEmbedder
@@ -48,7 +49,15 @@ def build_parts(settings: Settings) -> Parts:
     gate = Gate(database)
     conversations = Conversations(database)
     chat = ChatService(
-        ChatParts(searcher, router, conversations, writer, gate.sign_source, settings.limits)
+        ChatParts(
+            searcher=searcher,
+            router=router,
+            conversations=conversations,
+            writer=writer,
+            sign_source=gate.sign_source,
+            limits=settings.limits,
+            prices=PriceTable(settings.models),
+        )
     )
     return Parts(
         settings=settings,

@@ -79,6 +79,29 @@ route = ["claude/normal", "up/normal"]
 [[models]]
 id = "claude-twice"
 route = ["claude/normal", "claude/json"]
+
+[[models]]
+id = "up/normal"
+input_price = 0.15
+output_price = 0.6
+
+[[models]]
+id = "routed"
+route = ["up/normal"]
+input_price = 9
+output_price = 9
+
+[[models]]
+id = "uncounted"
+route = ["up/no-usage", "up/normal"]
+input_price = 1
+output_price = 2
+
+[[models]]
+id = "cut"
+route = ["up/truncated"]
+input_price = 1
+output_price = 2
 """
 DOCUMENTS = {
     "opening.md": (

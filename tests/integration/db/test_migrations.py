@@ -10,13 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from tests.commands import command_environment, refusal, run
 
 import sitebrook
-from sitebrook.db.engine import to_psycopg_url
-from sitebrook.db.migrate import migrate, migration_status
+from sitebrook.chat.usage import load_usage, to_query
+from sitebrook.db.engine import Database, to_psycopg_url
+from sitebrook.db.migrate import _config, migrate, migration_status
 from sitebrook.db.tables import metadata
 from sitebrook.errors import StartError
 
@@ -76,6 +78,35 @@ def test_an_old_revision_is_reported_and_brought_up(bare_database_url: str) -> N
     assert migrate(bare_database_url).is_current
 
 
+_OLD_ROWS = """
+INSERT INTO site (id, name) VALUES ('site_1', 'Example');
+INSERT INTO conversation (id, site_id) VALUES ('conv_1', 'site_1');
+INSERT INTO message (id, conversation_id, number, role, content, status, model, prompt_tokens,
+    completion_tokens)
+VALUES ('msg_1', 'conv_1', 0, 'user', 'Why?', 'complete', NULL, NULL, NULL),
+    ('ans_1', 'conv_1', 1, 'assistant', 'So.', 'complete', 'm', 7, 5),
+    ('ans_2', 'conv_1', 2, 'assistant', 'S', 'interrupted', 'm', NULL, NULL);
+"""
+
+
+async def test_answers_from_before_costs_were_kept_are_of_unknown_cost(
+    bare_database_url: str,
+) -> None:
+    engine = sa.create_engine(to_psycopg_url(bare_database_url), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0001")
+        connection.execute(sa.text(_OLD_ROWS))
+    assert migrate(bare_database_url).is_current
+    database = Database(bare_database_url)
+    query = to_query(None, None, site_id="site_1", by_day=False)
+    report = await load_usage(database, query)
+    await database.aclose()
+    [row] = report.rows
+    assert (row.answers, row.interrupted, row.prompt_tokens, row.without_tokens) == (2, 1, 7, 1)
+    assert (row.cost, row.without_cost, row.estimated) == (None, 2, 0)
+    assert report.totals.cost is None
+
+
 def set_revision(url: str, revision: str) -> None:
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
@@ -87,8 +118,8 @@ def test_a_revision_of_a_newer_sitebrook_is_refused(database_url: str) -> None:
         "sitebrook: The database is at revision 9999, which this version does not know; "
         "run the newer sitebrook that made it."
     )
-    for command in (("db", "status"), ("db", "migrate")):
-        assert refusal(*command, DATABASE_URL=database_url) == (1, message)
+    for words in (("db", "status"), ("db", "migrate")):
+        assert refusal(*words, DATABASE_URL=database_url) == (1, message)
     with pytest.raises(StartError, match="does not know"):
         migrate(database_url)
 

@@ -58,7 +58,7 @@ async def test_a_whole_answer_is_read_whatever_stands_beside_its_text(model, cla
     seen = await _read(claude(), model)
     assert (seen.error, seen.text) == (None, TEXT)
     assert seen.finishes == [Finish(0, "stop")]
-    assert seen.events[-1] == Usage(7, 5)
+    assert seen.events[-1] == Usage(7, 5, cached_tokens=1)
 
 
 async def test_each_piece_of_text_becomes_one_delta(claude):
@@ -117,7 +117,7 @@ async def test_thoughts_are_not_part_of_the_text(claude):
 
 
 async def test_usage_counts_what_was_cached_and_may_come_late(claude):
-    assert (await _read(claude(), "late-usage")).usage == Usage(14, 6)
+    assert (await _read(claude(), "late-usage")).usage == Usage(14, 6, cached_tokens=1)
     assert (await _read(claude(), "no-usage")).usage == Usage(10, 4, is_estimated=True)
 
 

@@ -32,7 +32,11 @@ def test_an_answer_begins_with_its_first_event_and_is_over_with_its_last():
     assert not reader.is_over
     _read(STOP, reader=reader)
     assert reader.is_over
-    assert list(reader.ready) == [Delta(content="a"), Finish(0, "stop"), Usage(7, 5)]
+    assert list(reader.ready) == [
+        Delta(content="a"),
+        Finish(0, "stop"),
+        Usage(7, 5, cached_tokens=1),
+    ]
 
 
 def test_a_stop_reason_makes_the_answer_whole_without_the_last_event():
@@ -40,7 +44,7 @@ def test_a_stop_reason_makes_the_answer_whole_without_the_last_event():
     assert not reader.is_over
     reader.end()
     assert reader.is_over
-    assert reader.ready[-1] == Usage(7, 5)
+    assert reader.ready[-1] == Usage(7, 5, cached_tokens=1)
 
 
 def test_without_a_stop_reason_the_answer_is_never_whole():
@@ -120,7 +124,9 @@ def test_counts_are_cumulative_each_by_itself(usages, total):
         stopping("end_turn"),
         STOP,
     )
-    assert reader.ready[-1] == Usage(total, 5)
+    usage = reader.ready[-1]
+    assert isinstance(usage, Usage)
+    assert (usage.prompt_tokens, usage.completion_tokens) == (total, 5)
 
 
 def test_tokens_of_an_answer_whose_end_does_not_count_them_are_estimated():

@@ -92,13 +92,32 @@ class Annotation(msgspec.Struct, frozen=True):
     type: Literal["url_citation"] = "url_citation"
 
 
+class PromptTokensDetails(msgspec.Struct, frozen=True):
+    """The part of the prompt that the provider had in its cache."""
+
+    cached_tokens: int
+
+
+class CompletionTokensDetails(msgspec.Struct, frozen=True):
+    """The part of the answer's tokens that the model thought with."""
+
+    reasoning_tokens: int
+
+
 class CompletionUsage(msgspec.Struct, frozen=True):
-    """Tokens; ``estimated`` when the provider sent none."""
+    """Tokens; ``estimated`` when the provider sent none.
+
+    Details are there when the provider sent them. ``cost`` is money by the server's price table,
+    null when a price is unknown; it is there for secret keys only.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     estimated: bool = False
+    prompt_tokens_details: PromptTokensDetails | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens_details: CompletionTokensDetails | msgspec.UnsetType = msgspec.UNSET
+    cost: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ResponseMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -217,6 +217,8 @@ class AnthropicReader:
     def _to_usage(self) -> Usage:
         counts = self._counts
         if "input_tokens" in counts and _OUTPUT in counts:
-            return Usage(sum(counts.get(name, 0) for name in _INPUT), counts[_OUTPUT])
+            prompt = sum(counts.get(name, 0) for name in _INPUT)
+            cached = counts.get("cache_read_input_tokens") or None
+            return Usage(prompt, counts[_OUTPUT], cached_tokens=cached)
         completion = estimate_tokens("".join(self._texts))
         return Usage(estimate_prompt_tokens(self._request), completion, is_estimated=True)
