@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import logging
+import os
 import resource
 import signal
 import socket
+import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 import uvloop
@@ -31,7 +34,7 @@ DEMO_ENV: Final = "demo.env"
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM; ends everything that it started."""
+    """Serves until SIGINT or SIGTERM; ends everything that it started, then the process."""
     configure_logs(settings.telemetry.log_level)
     _allow_open_files()
     path = settings.server.data_dir / DEMO_ENV
@@ -47,6 +50,18 @@ def serve(settings: Settings) -> None:
             uvloop.run(_serve(settings, listener, demo))
         # With the last server gone, who connects now must be refused instead of waiting.
         listener.close()
+    end_process()
+
+
+def end_process() -> NoReturn:
+    """Ends a process that has closed all it had, with status 0.
+
+    Taking the interpreter apart as well takes a third of a second of processor time, on a busy
+    machine seconds, which a stop within 30 s does not have.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> None:
