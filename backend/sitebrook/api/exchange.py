@@ -145,21 +145,30 @@ class Exchange:
     async def _relay(self, form: StreamFormat) -> None:
         answer = await self.start()
         form.begin(answer.origin)
-        encode, timings, connection = form.encode, self.timings, self._connection
+        connection = self._connection
+
+        def show_at_once() -> None:
+            if self._has_begun and not connection.is_full:
+                self._show(answer.take_deltas(), form)
+
+        answer.on_ready(show_at_once)
         async with contextlib.aclosing(answer.batches()) as batches:
             async for batch in batches:
                 if not self._has_begun:
                     await self._begin()
-                frames: list[bytes] = []
-                for event in batch:
-                    if isinstance(event, Delta):
-                        timings.note_delta()
-                    elif isinstance(event, Finish):
-                        timings.finish_reasons.append(event.reason)
-                    frames.append(encode(event))
-                self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+                self._show(batch, form)
                 if connection.is_full:
                     await connection.drain()
+
+    def _show(self, batch: list[AnswerEvent], form: StreamFormat) -> None:
+        frames: list[bytes] = []
+        for event in batch:
+            if isinstance(event, Delta):
+                self.timings.note_delta()
+            elif isinstance(event, Finish):
+                self.timings.finish_reasons.append(event.reason)
+            frames.append(form.encode(event))
+        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     async def _begin(self) -> None:
         self._has_begun = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
@@ -113,6 +113,20 @@ class Answer:
             async for batch in batches:
                 for event in batch:
                     yield event
+
+    def on_ready(self, listener: Callable[[], None]) -> None:
+        """Calls ``listener`` when deltas arrive while ``batches`` is waited for.
+
+        It may take them with ``take_deltas``; what it leaves comes with the next batch.
+        """
+        self._stream.on_ready(listener)
+
+    def take_deltas(self) -> list[AnswerEvent]:
+        """The deltas that have arrived and are shown, in order; often none."""
+        batch: list[AnswerEvent] = []
+        while (delta := self._stream.take_delta()) is not None:
+            self._add_delta(delta, batch)
+        return batch
 
     async def batches(self) -> AsyncGenerator[list[AnswerEvent]]:
         """Deltas, then for each choice its citations and finish, then usage.

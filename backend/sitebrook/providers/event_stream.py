@@ -11,7 +11,7 @@ from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
 from sitebrook.providers.ending import Ending
 from sitebrook.providers.http_connection import HttpError, Response
-from sitebrook.providers.protocol import ProviderEvent, StreamEnd
+from sitebrook.providers.protocol import Delta, ProviderEvent, StreamEnd
 from sitebrook.providers.sse import EventTooLarge, SseDecoder
 from sitebrook.settings import ProviderSettings
 
@@ -67,6 +67,7 @@ class EventStream:
         self._failure: ProviderError | None = None
         self._is_over = False
         self._ending = Ending()
+        self._listener: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._ends_at = ends_at
         self._waits_since: float | None = None
@@ -77,6 +78,18 @@ class EventStream:
     def has_ready(self) -> bool:
         """Whether the next event has arrived already."""
         return bool(self._ready)
+
+    def on_ready(self, listener: Callable[[], None]) -> None:
+        """See ``ProviderStream.on_ready``."""
+        self._listener = listener
+        self._response.tap = self._take_at_once
+
+    def take_delta(self) -> Delta | None:
+        """See ``ProviderStream.take_delta``."""
+        ready = self._ready
+        if ready and isinstance(ready[0], Delta):
+            return ready.popleft()  # pyright: ignore[reportReturnType] - the one just looked at
+        return None
 
     def __aiter__(self) -> EventStream:
         return self
@@ -116,13 +129,17 @@ class EventStream:
 
     async def _read(self) -> None:
         self._waits_since = self._loop.time()
+        await self._response.wait()
+        self._waits_since = None
+        if not self._ready and not self._is_over:
+            self._take_bytes()
+
+    def _take_bytes(self) -> None:
         try:
-            chunk = await self._response.read()
+            chunk = self._response.take()
         except HttpError:
             self._end_of_bytes(is_cut=True)
             return
-        finally:
-            self._waits_since = None
         if not chunk:
             self._end_of_bytes(is_cut=False)
             return
@@ -132,6 +149,14 @@ class EventStream:
             self._fail(faults.malformed(self._settings.name, "sent an event without an end"))
             return
         self._take_all(payloads)
+
+    def _take_at_once(self) -> bool:
+        """Gives what came to the listener; whether the reader may wait on."""
+        self._waits_since = self._loop.time()
+        self._take_bytes()
+        if self._ready and self._listener is not None:
+            self._listener()
+        return not self._ready and not self._is_over
 
     def _take_all(self, payloads: list[bytes]) -> None:
         reader = self._reader

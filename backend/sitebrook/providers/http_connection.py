@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -61,6 +62,7 @@ class Response:
         "is_over",
         "keeps_alive",
         "status",
+        "tap",
     )
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,6 +71,8 @@ class Response:
         self.has_head = False
         self.is_over = False  # nothing more will come
         self.keeps_alive = False
+        # Told of bytes in the moment they come while the reader waits; True lets it wait on.
+        self.tap: Callable[[], bool] | None = None
         self._connection = connection
         self._loop = loop
         self._failure: HttpError | None = None
@@ -100,17 +104,25 @@ class Response:
 
         Raises HttpError when the body does not end as it should, after all that came before.
         """
-        pieces = self._pieces
-        while not pieces:
-            if self.is_over:
-                if self._failure is not None:
-                    raise self._failure
-                return b""
+        await self.wait()
+        return self.take()
+
+    async def wait(self) -> None:
+        """Returns when there is something to take or nothing more will come."""
+        if not self._pieces and not self.is_over:
             self._waiter = waiter = self._loop.create_future()
             try:
                 await waiter
             finally:
                 self._waiter = None
+
+    def take(self) -> bytes:
+        """What came since it was last taken; see ``read``."""
+        pieces = self._pieces
+        if not pieces:
+            if self._failure is not None:
+                raise self._failure
+            return b""
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         if self._unread >= _PAUSE_AT_BYTES and not self.is_over:
@@ -156,9 +168,10 @@ class Response:
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.fail(MalformedResponse("a head without an end"))
                 return True
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if self._waiter is not None and not (
+            self.tap is not None and self._pieces and not self.is_over and self.tap()
+        ):
+            self._wake()
         return self.is_over
 
     @property
@@ -236,6 +249,9 @@ class Response:
     def _end(self) -> None:
         self.is_over = True
         del self._parser  # holds methods of this object
+        self._wake()
+
+    def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

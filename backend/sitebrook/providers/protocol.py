@@ -260,6 +260,18 @@ class ProviderStream(Protocol):
         """Whether the next event has arrived already."""
         ...
 
+    def on_ready(self, listener: Callable[[], None]) -> None:
+        """Calls ``listener`` in the moment an event arrives for which the iterator waits.
+
+        What it does not take the iterator gives. It is a shortcut, which saves the turn of the
+        event loop that wakes a task; a stream need not have it.
+        """
+        ...
+
+    def take_delta(self) -> Delta | None:
+        """The next event, if it has arrived and is a delta; the iterator gives it no more."""
+        ...
+
     def __aiter__(self) -> AsyncIterator[ProviderEvent]:
         """The events; the first is there already."""
         ...

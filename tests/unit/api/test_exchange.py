@@ -29,6 +29,12 @@ class _Stream:
         self.goes_on = asyncio.Event()
         self._events = [Delta(content="a"), Finish(0, "stop")]
 
+    def on_ready(self, listener: Callable[[], None]) -> None:
+        pass
+
+    def take_delta(self) -> None:
+        return None
+
     def __aiter__(self) -> _Stream:
         return self
 

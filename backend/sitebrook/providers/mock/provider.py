@@ -95,6 +95,13 @@ class MockStream:
         """Whether the next event is due at once, as all but deltas are."""
         return bool(self._events) and not isinstance(self._events[0], Delta)
 
+    def on_ready(self, listener: Callable[[], None]) -> None:
+        """Nothing arrives by itself."""
+
+    def take_delta(self) -> Delta | None:
+        """None: deltas are due one by one."""
+        return None
+
     def __aiter__(self) -> MockStream:
         return self
 

@@ -1,0 +1,99 @@
+"""Deltas taken in the moment of their arrival, beside the iterator that gives the rest."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.fakes.openai_scripts import ROLE, STOP, TEXT, chunk_of, event, stream
+from tests.fakes.upstream import Exchange, FakeUpstream
+from tests.integration.providers.reading import request
+
+from sitebrook.errors import ProviderError
+from sitebrook.providers.protocol import Delta, Finish, ProviderEvent, ProviderStream, Usage
+
+
+class _Reader:
+    """Takes deltas as a connection does, which may be full now and then."""
+
+    def __init__(self, opened: ProviderStream, *, takes: int = 1_000_000) -> None:
+        self.at_once: list[Delta] = []
+        self.events: list[ProviderEvent] = []
+        self._opened = opened
+        self._takes = takes
+        opened.on_ready(self._take)
+
+    def _take(self) -> None:
+        while self._takes and (delta := self._opened.take_delta()) is not None:
+            self._takes -= 1
+            self.at_once.append(delta)
+            self.events.append(delta)
+
+    async def read(self) -> None:
+        try:
+            async for one in self._opened:
+                self.events.append(one)
+        finally:
+            await self._opened.aclose()
+
+    @property
+    def text(self) -> str:
+        return "".join(one.content for one in self.events if isinstance(one, Delta))
+
+
+@pytest.mark.parametrize("script", ["normal", "split", "crlf", "bom", "multi-line", "one-read"])
+@pytest.mark.parametrize("takes", [0, 1, 2, 1_000_000])
+async def test_nothing_is_lost_doubled_or_moved(provider, script: str, takes: int) -> None:
+    reader = _Reader(await provider().open(request(script)), takes=takes)
+    await reader.read()
+    assert reader.text == TEXT
+    assert len(reader.at_once) <= takes
+    assert [type(one) for one in reader.events[-2:]] == [Finish, Usage]
+
+
+async def test_a_delta_comes_without_the_iterators_turn(provider, upstream: FakeUpstream) -> None:
+    goes_on, taken = asyncio.Event(), asyncio.Event()
+
+    async def pausing(exchange: Exchange) -> None:
+        await stream(exchange, [ROLE, chunk_of({"content": "a"})])
+        await goes_on.wait()
+        await exchange.chunk(event(chunk_of({"content": "b"})))
+        await taken.wait()
+        await exchange.chunk(event(STOP) + event("[DONE]"))
+        await exchange.end()
+
+    upstream.scripts["pausing"] = pausing
+    reader = _Reader(await provider().open(request("pausing")))
+    reading = asyncio.create_task(reader.read())
+    await asyncio.sleep(0)
+    goes_on.set()
+    async with asyncio.timeout(5):
+        while not reader.at_once:
+            await asyncio.sleep(0.001)
+    taken.set()
+    await reading
+    assert [one.content for one in reader.at_once] == ["b"]
+    assert reader.text == "ab"
+
+
+@pytest.mark.parametrize("script", ["truncated", "bad-json", "error-event", "reset", "stall"])
+async def test_a_failure_comes_through_the_iterator(provider, script: str) -> None:
+    reader = _Reader(await provider(idle_timeout_s=0.3).open(request(script)))
+    with pytest.raises(ProviderError):
+        await reader.read()
+    assert reader.text
+
+
+async def test_the_idle_clock_begins_anew_with_each_delta(provider, upstream: FakeUpstream) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await stream(exchange, [ROLE, chunk_of({"content": "a"})])
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            await exchange.chunk(event(chunk_of({"content": "b"})))
+        await exchange.chunk(event(STOP) + event("[DONE]"))
+        await exchange.end()
+
+    upstream.scripts["slow"] = slow
+    reader = _Reader(await provider(idle_timeout_s=0.3).open(request("slow")))
+    await reader.read()
+    assert reader.text == "abbbbb"
