@@ -69,10 +69,12 @@ def create_app(settings: Settings) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def run_parts(_: Litestar) -> AsyncGenerator[None]:
-        async with parts.running():
-            yield
-        if tracing is not None:
-            await tracing.aclose()
+        try:
+            async with parts.running():
+                yield
+        finally:
+            if tracing is not None:
+                await tracing.aclose()
 
     app = Litestar(
         route_handlers=list(_HANDLERS),

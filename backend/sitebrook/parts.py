@@ -22,6 +22,7 @@ from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.metrics import Metrics
+from sitebrook.telemetry.peers import WorkerPeers
 
 # Answers that ended with the server get this long to be stored: with 25 s for streams, a second
 # for their last event and one for connections, the whole stop stays under 30 s.
@@ -46,17 +47,21 @@ class Parts:
     open_answers: OpenAnswers
     latency: LatencyRecorder
     metrics: Metrics
+    peers: WorkerPeers | None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the background work going during the block; then ends it and closes everything."""
-        writing = asyncio.create_task(self.writer.run())
+        tasks = {asyncio.create_task(self.writer.run())}
+        if self.peers is not None:
+            tasks.add(asyncio.create_task(self.peers.run(self.metrics.snapshot)))
         try:
             yield
         finally:
             await self.writer.drain(_DRAIN_S)
-            writing.cancel()
-            await asyncio.wait({writing})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             await self.aclose()
 
     async def aclose(self) -> None:

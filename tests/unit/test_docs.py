@@ -20,6 +20,7 @@ import pytest
 
 from sitebrook.cli import cli
 from sitebrook.settings import Settings, well_known_names
+from sitebrook.telemetry.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -79,6 +80,16 @@ def test_the_settings_page_names_every_section_and_field() -> None:
     for one in Settings.load({}).loaded:
         coded.setdefault(one.section, []).append(one.name)
     assert documented == coded
+
+
+def test_the_list_of_metrics_equals_the_code() -> None:
+    text = (DEMO / "operations.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    coded = [
+        (one.name, one.kind, ", ".join(f"`{label}`" for label in one.labels) or "none", one.meaning)
+        for one in FAMILIES
+    ]
+    assert rows == coded
 
 
 def test_every_name_of_a_setting_exists() -> None:

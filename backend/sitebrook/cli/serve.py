@@ -27,6 +27,7 @@ from sitebrook.errors import StartError
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
+from sitebrook.telemetry.peers import METRICS_FOLDER, clear_peers
 from sitebrook.wiring import build_parts
 
 _BACKLOG: Final = 8192
@@ -97,6 +98,7 @@ async def _serve_by_workers(settings: Settings, listener: socket.socket, demo: _
         announcement = await demo.prepare(parts)
     finally:
         await parts.aclose()
+    clear_peers(settings.server.data_dir / METRICS_FOLDER)
     await Workers(settings, listener).run(lambda: click.echo(announcement))
 
 

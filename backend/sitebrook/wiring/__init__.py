@@ -27,6 +27,7 @@ from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
 from sitebrook.telemetry.metrics import Metrics, Sources
+from sitebrook.telemetry.peers import METRICS_FOLDER, WorkerPeers
 from sitebrook.telemetry.tracing import Tracing, open_tracing
 
 
@@ -44,6 +45,10 @@ def build_parts(settings: Settings) -> Parts:
     searcher = Searcher(database, embedders.all, index, retrieval)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     metrics = _build_metrics(settings, database, writer)
+    peers = None
+    if settings.worker:
+        peers = WorkerPeers(settings.server.data_dir / METRICS_FOLDER, settings.worker)
+        metrics.peers = peers
     providers = Providers(settings.providers, settings.models, HttpClient(), observer=metrics)
     router = Router(providers, settings.upstream)
     gate = Gate(database)
@@ -74,6 +79,7 @@ def build_parts(settings: Settings) -> Parts:
         open_answers=OpenAnswers(),
         latency=LatencyRecorder(settings.telemetry.latency_window),
         metrics=metrics,
+        peers=peers,
     )
 
 

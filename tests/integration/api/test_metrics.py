@@ -154,6 +154,11 @@ def test_a_scrape_counts_exactly_what_happened(metered: tuple[Api, str]) -> None
     assert durations[_ROUTE,] == 9
     assert figures(api, "sitebrook_first_byte_seconds_count", "route")[_ROUTE,] == 9
     assert figures(api, "sitebrook_open_streams") == {(): 0}
+    attempts = figures(api, "sitebrook_upstream_attempts_total", "provider", "outcome")
+    assert attempts["mock", "answered"] >= 1
+    assert attempts["paced", "left"] == 1
+    states = figures(api, "sitebrook_breaker_state", "provider", "state")
+    assert states["mock", "closed"] == 1
 
 
 def test_the_exposition_has_every_family_and_no_other(metered: tuple[Api, str]) -> None:
@@ -189,3 +194,18 @@ def test_only_admins_and_programs_on_this_machine_may_read(metered: tuple[Api, s
         site_key = api.site.server["authorization"]
         assert_is_error(read(**through, authorization=site_key), 403, "admin_key_required")
         assert read(**through, authorization=f"Bearer {admin}").status == 200
+
+
+def test_one_scrape_has_the_sum_of_all_workers(database_url: str) -> None:
+    nobody, site = FakeUpstream(), SiteKeys("", "", "", "")
+    with running_server(database_url, SITEBROOK_WORKERS="2") as server:
+        api = Api(server, site, site, nobody, nobody)
+        for _ in range(20):
+            assert api.send("GET", "/nowhere").status == 404
+
+        def count() -> float:
+            found = figures(api, "sitebrook_requests_total", "route", "status")
+            return found.get(("GET other", "404"), 0)
+
+        poll(lambda: count() == 20, timeout_s=5)
+        assert [count() for _ in range(6)] == [20] * 6

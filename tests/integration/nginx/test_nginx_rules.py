@@ -141,6 +141,16 @@ async def test_a_process_that_is_down_is_passed_over(start_front: StartFront) ->
     assert len(process.heads) == 10
 
 
+async def test_the_metrics_are_not_shown(start_front: StartFront) -> None:
+    async with scripted(_hello) as process:
+        front = await asyncio.to_thread(start_front, process.port)
+        for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics"):
+            reply = await asyncio.to_thread(front.send, "GET", path)
+            assert (reply.status, reply.json["error"]["code"]) == (404, "unknown_route"), path
+            assert reply.headers["x-request-id"]
+    assert process.heads == []
+
+
 async def test_a_request_that_was_sent_is_never_repeated(start_front: StartFront) -> None:
     async with scripted(_close) as first, scripted(_close) as second:
         front = await asyncio.to_thread(start_front, first.port, second.port)
