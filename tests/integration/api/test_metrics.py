@@ -207,5 +207,5 @@ def test_one_scrape_has_the_sum_of_all_workers(database_url: str) -> None:
             found = figures(api, "sitebrook_requests_total", "route", "status")
             return found.get(("GET other", "404"), 0)
 
-        poll(lambda: count() == 20, timeout_s=5)
-        assert [count() for _ in range(6)] == [20] * 6
+        # Each worker sees the other as it was up to a second ago.
+        poll(lambda: [count() for _ in range(8)] == [20] * 8, timeout_s=5)
