@@ -157,7 +157,7 @@ class Response:
         unread = self._unread
         try:
             self._parser.feed_data(received)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self.is_over:
                 self._has_surplus = True
             else:
