@@ -148,7 +148,8 @@ def _is_web_address(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    is_plain = url.isprintable() and " " not in url
+    # U+FFFD stands where the body held what no text may hold.
+    is_plain = url.isprintable() and not {" ", "\ufffd"} & set(url)
     return is_plain and parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 

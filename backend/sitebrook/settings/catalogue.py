@@ -78,10 +78,9 @@ class _WellKnown(msgspec.Struct, frozen=True):
 
 
 # List prices in US dollars per million tokens without discounts for cached input, November 2026.
-# OpenAI: developers.openai.com/api/docs/pricing. Anthropic: the model pages of platform.claude.com;
-# Claude Haiku 5.5 costs five times as much for a prompt of over 100,000 tokens. Groq:
-# console.groq.com/docs/models; its Llama models were shut down in August 2026. Mistral's names
-# mean whatever model is the newest, so their price is not known here.
+# Anthropic's are from the model pages of platform.claude.com; Claude Haiku 5.5 costs five times as
+# much for a prompt of over 100,000 tokens. OpenAI's and Groq's are as price lists of other projects
+# repeat them. Mistral's names mean whatever model is the newest, so their price is not known here.
 WELL_KNOWN: Final = (
     _WellKnown(
         "openai",
