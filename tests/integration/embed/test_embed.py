@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             await parts.ingester.ingest_paths(site, [str(file)])
 
     with new_database() as url:
-        asyncio.run(fill(url))
+        # In a thread: asyncio.run takes the main thread's loop from the fixtures that follow.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, fill(url)).result()
         yield url
 
 
