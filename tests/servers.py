@@ -146,7 +146,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
     default_type application/octet-stream;
     sendfile on;

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from tests.bench import streaming
-from tests.bench.client import StreamFailed
+from tests.bench.client import Failed
 from tests.servers import NotStarted
 
 from sitebrook.errors import SitebrookError
@@ -29,7 +29,7 @@ def main() -> None:
         return
     try:
         _BENCHES[options.bench].run(options)
-    except (NotStarted, SitebrookError, StreamFailed, TimeoutError) as error:
+    except (NotStarted, SitebrookError, Failed, TimeoutError) as error:
         sys.exit(f"scripts/bench {options.bench}: {error or 'a run took too long'}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""What the streaming bench measures: servers on 127.0.0.1, started and stopped here."""
+"""What the streaming bench compares: servers on 127.0.0.1, started and stopped here."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import litellm
 from tests.bench.client import Request
+from tests.bench.processes import Cores, pin
 from tests.servers import (
     NGINX,
     NotStarted,
-    RunningServer,
     clean_environment,
     free_port,
     running_nginx,
@@ -25,10 +25,8 @@ from tests.servers import (
 
 from sitebrook.db import embedded
 
-_WORD = "streaming "
-_QUESTION = "Which settings does the script tag of the widget take?"
-_PATH = "/v1/chat/completions"
-_SHORT_DELTAS = 3
+QUESTION = "Which settings does the script tag of the widget take?"
+NAMES = ("direct", "nginx", "litellm", "sitebrook")
 
 _NGINX = """
     upstream bench {{ server 127.0.0.1:{upstream}; keepalive 64; }}
@@ -45,125 +43,150 @@ _NGINX = """
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
-    """How many streams at once, how many deltas each, and the pause between deltas."""
+class Listening:
+    """A started server: ``pid`` is None where no process is counted."""
 
-    streams: int
-    deltas: int
-    pace_ms: float
-    rounds: int
-    singles: int
+    port: int
+    key: str = "none"
+    pid: int | None = None
+
+
+Start = Callable[[], contextlib.AbstractContextManager[Listening]]
+
+
+class Target:
+    """One way to an answer. It listens between ``start`` and ``stop``."""
+
+    def __init__(self, name: str, start: Start, cores: Cores, **body: object) -> None:
+        self.name = name
+        self._start = start
+        self._cores = cores
+        self._body = body
+        self._stack = contextlib.ExitStack()
+        self._listening = Listening(0)
+        self.is_running = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process whose time and memory are counted, with its descendants."""
+        return self._listening.pid
+
+    def start(self) -> None:
+        """Starts the server on its core, without what it had learned before."""
+        self._listening = self._stack.enter_context(self._start())
+        if self.pid is not None:
+            pin(self.pid, self._cores.server)
+        self.is_running = True
+
+    def stop(self) -> None:
+        """Stops the server, if it runs."""
+        self.is_running = False
+        self._stack.close()
+
+    def to_request(self, model: str, *, stream: bool = True) -> Request:
+        """A question to the model, as bytes for this server."""
+        messages = [{"role": "user", "content": QUESTION}]
+        body = {"model": model, "messages": messages, "stream": stream, **self._body}
+        payload = json.dumps(body).encode()
+        port = self._listening.port
+        lines = [
+            "POST /v1/chat/completions HTTP/1.1",
+            f"Host: 127.0.0.1:{port}",
+            f"Authorization: Bearer {self._listening.key}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(payload)}",
+        ]
+        return Request(port, "\r\n".join([*lines, "", ""]).encode() + payload)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One way to a stream; ``pid`` is the process whose time is counted, None where none is.
+class Bench:
+    """The targets, stopped; the upstream and the database, which run beside the client."""
 
-    ``short`` are the requests that measure time to first byte alone; ``deltas`` is how many each
-    long stream must bring.
-    """
-
-    name: str
-    long: Request
-    short: Request
-    deltas: int
-    pid: int | None
+    targets: list[Target]
+    load: list[int]
 
 
 @contextlib.contextmanager
-def started_targets(load: Workload) -> Iterator[list[Target]]:
-    """Everything to compare, ready; nginx only where it is installed."""
+def prepared(
+    folder: Path, models: Collection[str], cores: Cores, names: Collection[str], cache: Path
+) -> Iterator[Bench]:
+    """The upstream and the database running, and a target for each name."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sitebrook-bench-")))
-        folder.chmod(0o755)  # as root, PostgreSQL runs as a user of its own who must reach it
-        upstream = free_port()
-        stack.enter_context(_running_upstream(upstream))
-        long, short = f"bench-{load.deltas}-{load.pace_ms:g}", f"bench-{_SHORT_DELTAS}-0"
-        targets = [_relay("direct", upstream, None, load, (long, short))]
-        if NGINX is not None:
-            port = free_port()
-            site = _NGINX.format(upstream=upstream, port=port)
-            nginx_folder = folder / "nginx"
-            nginx_folder.mkdir()
-            nginx = stack.enter_context(running_nginx(nginx_folder, site, port))
-            targets.append(_relay("nginx", port, nginx.pid, load, (long, short)))
-        config = folder / "sitebrook.toml"
-        config.write_text(_to_toml(load, upstream, (long, short)), "utf-8")
-        database = embedded.start(folder / "data")
-        stack.callback(database.stop)
-        server = stack.enter_context(running_server(database.url, SITEBROOK_CONFIG=str(config)))
-        yield [*targets, *_server_targets(server, load)]
+        port = free_port()
+        upstream = stack.enter_context(_running_upstream(port))
+        makers: dict[str, Callable[[], Target]] = {
+            "direct": lambda: Target(
+                "direct", lambda: contextlib.nullcontext(Listening(port)), cores
+            ),
+            "nginx": lambda: Target("nginx", lambda: _nginx(folder, port), cores),
+            "litellm": lambda: _litellm(folder, port, models, cores, cache),
+            "sitebrook": lambda: _sitebrook(stack, folder, port, models, cores),
+        }
+        targets = [makers[name]() for name in names]
+        # Line 1 of this file is the process of a PostgreSQL server.
+        databases = [int(path.read_text().split()[0]) for path in folder.rglob("postmaster.pid")]
+        yield Bench(targets, [upstream, *databases])
 
 
 @contextlib.contextmanager
-def _running_upstream(port: int) -> Iterator[None]:
+def _running_upstream(port: int) -> Iterator[int]:
     command = [sys.executable, "-m", "tests.bench.upstream", str(port)]
     process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         if not process.stdout.readline():
             raise NotStarted("the fake upstream did not start")
-        yield
+        yield process.pid
     finally:
         stop(process)
 
 
-def _to_toml(load: Workload, upstream: int, models: tuple[str, str]) -> str:
-    lines = [
-        f'[[providers]]\nname = "bench"\nbase_url = "http://127.0.0.1:{upstream}/v1"',
-        '[[providers]]\nname = "mock"\nkind = "mock"\nfirst_delta_delay_s = 0',
-        f"delta_delay_s = {load.pace_ms / 1000}",
-    ]
-    lines += [f'[[models]]\nid = "{model}"\nroute = ["bench/{model}"]' for model in models]
-    return "\n".join(lines)
+@contextlib.contextmanager
+def _nginx(folder: Path, upstream: int) -> Iterator[Listening]:
+    if NGINX is None:
+        raise NotStarted("nginx is not installed: apt install nginx, or use --without nginx")
+    port = free_port()
+    own = folder / "nginx"
+    own.mkdir(exist_ok=True)
+    with running_nginx(own, _NGINX.format(upstream=upstream, port=port), port) as process:
+        yield Listening(port, pid=process.pid)
 
 
-def _relay(
-    name: str, port: int, pid: int | None, load: Workload, models: tuple[str, str]
+def _litellm(
+    folder: Path, upstream: int, models: Collection[str], cores: Cores, cache: Path
 ) -> Target:
-    long, short = (_to_request(port, "", {"model": model}) for model in models)
-    return Target(name, long, short, load.deltas, pid)
+    command = litellm.installed(cache)
+    own = folder / "litellm"
+    own.mkdir()
+
+    @contextlib.contextmanager
+    def start() -> Iterator[Listening]:
+        with litellm.running(command, own, upstream, models) as (port, pid):
+            yield Listening(port, litellm.KEY, pid)
+
+    return Target("litellm", start, cores)
 
 
-def _server_targets(server: RunningServer, load: Workload) -> list[Target]:
-    off: dict[str, object] = {"retrieval": {"off": True}}
-    relayed = (
-        {"model": f"bench-{load.deltas}-{load.pace_ms:g}"},
-        {"model": f"bench-{_SHORT_DELTAS}-0"},
-    )
-    # Without passages the mock repeats the question, word by word.
-    mocked = (
-        {"model": "mock", "max_tokens": load.deltas},
-        {
-            "model": "mock",
-            "max_tokens": _SHORT_DELTAS,
-        },
-    )
-    long_question = _WORD * load.deltas
-    cases = (
-        ("sitebrook", relayed, off, _QUESTION),
-        ("sitebrook, not stored", relayed, {**off, "store": False}, _QUESTION),
-        ("sitebrook, retrieval on", relayed, {}, _QUESTION),
-        ("sitebrook, mock", mocked, off, long_question),
-    )
-    targets: list[Target] = []
-    for name, (long, short), more, question in cases:
-        requests = [
-            _to_request(server.port, server.secret_key, {**body, **more}, question)
-            for body in (long, short)
-        ]
-        targets.append(Target(name, *requests, load.deltas, server.process.pid))
-    return targets
+def _sitebrook(
+    stack: contextlib.ExitStack,
+    folder: Path,
+    upstream: int,
+    models: Collection[str],
+    cores: Cores,
+) -> Target:
+    config = folder / "sitebrook.toml"
+    lines = [f'[[providers]]\nname = "bench"\nbase_url = "http://127.0.0.1:{upstream}/v1"']
+    lines += [f'[[models]]\nid = "{model}"\nroute = ["bench/{model}"]' for model in models]
+    config.write_text("\n".join(lines), "utf-8")
+    database = embedded.start(folder / "data")
+    stack.callback(database.stop)
+    keys: list[str] = []  # the demo site's are shown to the first process only
 
+    @contextlib.contextmanager
+    def start() -> Iterator[Listening]:
+        with running_server(database.url, SITEBROOK_CONFIG=str(config)) as server:
+            keys.append(server.secret_key)
+            yield Listening(server.port, keys[0], server.process.pid)
 
-def _to_request(port: int, key: str, body: dict[str, object], question: str = _QUESTION) -> Request:
-    messages = [{"role": "user", "content": question}]
-    payload = json.dumps({**body, "messages": messages, "stream": True}).encode()
-    lines = [
-        f"POST {_PATH} HTTP/1.1",
-        f"Host: 127.0.0.1:{port}",
-        f"Authorization: Bearer {key or 'none'}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(payload)}",
-    ]
-    return Request(port, "\r\n".join([*lines, "", ""]).encode() + payload)
+    return Target("sitebrook", start, cores, retrieval={"off": True})

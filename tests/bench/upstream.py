@@ -1,9 +1,10 @@
-"""An OpenAI upstream that costs little: precomputed frames, one timer for all streams.
+"""An OpenAI upstream that costs little: precomputed frames, one write for each delta.
 
 ``python -m tests.bench.upstream PORT`` serves until it is terminated. A request for the model
 ``bench-<deltas>-<pace in ms>`` is answered with so many deltas, the first at once and one in each
-pace, the streams out of step (0: all as fast as they are taken). The content of a chunk is the
-time it was written, in nanoseconds of the monotonic clock, which all processes of a machine share.
+pace, the streams out of step (pace 0: as fast as they are taken, the streams in turn). The content
+of a chunk is the time it was written, in nanoseconds of the monotonic clock, which all processes of
+a machine share. Without ``"stream": true`` the answer is one JSON body with as many words.
 """
 
 from __future__ import annotations
@@ -30,9 +31,16 @@ _STOP = (
     b'"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n'
 )
 _DONE = b"data: [DONE]\n\n"
+_PLAIN = (
+    b'{"id":"chatcmpl-bench","object":"chat.completion","created":1,"model":"bench","choices":'
+    b'[{"index":0,"message":{"role":"assistant","content":"%b"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":10,"completion_tokens":%d,"total_tokens":%d}}'
+)
+_WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+_NOTHING = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MODEL = re.compile(rb'"model": *"bench-(\d+)-([\d.]+)"')
-_BATCH = 50
+_STREAMS = re.compile(rb'"stream": *true')
 # Streams that start together must not tick together: whoever delays their start would spread them
 # and be spared the bursts. Multiples of the golden ratio fill the interval evenly.
 _phases = (number * 0.618034 % 1 for number in itertools.count())
@@ -42,8 +50,18 @@ def _framed(payload: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
+_END = _framed(_STOP) + _framed(_DONE) + b"0\r\n\r\n"
+# The length of the time does not change while the machine is up for less than a year.
+_SIZE = b"%x\r\n" % len(b"%b%d%b" % (_BEFORE, time.monotonic_ns(), _AFTER))
+_DELTA = _SIZE + _BEFORE + b"%b" + _AFTER + b"\r\n"
+_DIGITS = len(b"%d" % time.monotonic_ns())
+
+
 def _delta() -> bytes:
-    return _framed(b"%b%d%b" % (_BEFORE, time.monotonic_ns(), _AFTER))
+    now = b"%d" % time.monotonic_ns()
+    if len(now) == _DIGITS:
+        return _DELTA % now
+    return _framed(_BEFORE + now + _AFTER)
 
 
 class _Connection(asyncio.Protocol):
@@ -51,11 +69,11 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._pace_s = 0.0
-        self._left = 0
+        self._left = -1  # deltas; -1 once the end is written
         self._due = 0.0
         self._received = b""
-        self._timer: asyncio.TimerHandle | None = None
-        self._can_write = True
+        self._next: asyncio.Handle | None = None
+        self._is_paused = False
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -69,50 +87,53 @@ class _Connection(asyncio.Protocol):
             return
         self._received = b""
         model = _MODEL.search(body)
-        assert model is not None
-        self._left, self._pace_s = int(model[1]) - 1, float(model[2]) / 1000
+        if model is None:  # LiteLLM asks for the list of models when it starts
+            self._transport.write(_NOTHING)
+        elif _STREAMS.search(body):
+            self._start(int(model[1]), float(model[2]) / 1000)
+        else:
+            words = int(model[1])
+            text = _PLAIN % (b"streaming " * words, words, words + 10)
+            self._transport.write(_WHOLE % (len(text), text))
+
+    def _start(self, deltas: int, pace_s: float) -> None:
+        self._left, self._pace_s = deltas - 1, pace_s
         self._transport.write(_HEAD + _delta())
-        self._due = self._loop.time() - self._pace_s * next(_phases)
+        self._due = self._loop.time() - pace_s * next(_phases)
         self._schedule()
 
     def _schedule(self) -> None:
-        self._due += self._pace_s
         if self._pace_s:
-            self._timer = self._loop.call_at(self._due, self._send_one)
+            self._due += self._pace_s
+            self._next = self._loop.call_at(self._due, self._send)
         else:
-            self._send_all()
+            self._next = self._loop.call_soon(self._send)
 
-    def _send_one(self) -> None:
-        if not self._left:
-            self._end()
-            return
+    def _send(self) -> None:
+        self._next = None
         self._left -= 1
-        self._transport.write(_delta())
-        self._schedule()
-
-    def _send_all(self) -> None:
-        while self._left and self._can_write:
-            count = min(self._left, _BATCH)
-            self._left -= count
-            self._transport.write(b"".join(_delta() for _ in range(count)))
-        if not self._left:
-            self._end()
-
-    def _end(self) -> None:
-        self._left = 0
-        self._transport.write(_framed(_STOP) + _framed(_DONE) + b"0\r\n\r\n")
+        self._transport.write(_END if self._left < 0 else _delta())
+        if self._left >= 0 and not self._is_paused:
+            self._schedule()
 
     def pause_writing(self) -> None:
-        self._can_write = False
+        self._is_paused = True
+        self._stop()
 
     def resume_writing(self) -> None:
-        self._can_write = True
-        if self._left and not self._pace_s:
-            self._send_all()
+        self._is_paused = False
+        if self._left >= 0:
+            self._due = max(self._due, self._loop.time() - self._pace_s)
+            self._schedule()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._left = -1
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
 
 async def _serve(port: int) -> None:

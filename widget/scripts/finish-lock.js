@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 
-const path = new URL("../package-lock.json", import.meta.url);
+// Another lock file than the widget's is named by the argument.
+const path = process.argv[2] ?? new URL("../package-lock.json", import.meta.url);
 const lock = JSON.parse(await readFile(path, "utf8"));
 /** @type {[string, any][]} */
 const entries = Object.entries(lock.packages);
