@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.bench import streaming
+from tests.bench import profile, streaming
 from tests.bench.client import Failed
 from tests.servers import NotStarted
 
 from sitebrook.errors import SitebrookError
 
-_BENCHES = {"streaming": streaming}
+_BENCHES = {"streaming": streaming, "profile": profile}
 
 
 def main() -> None:

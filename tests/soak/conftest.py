@@ -12,7 +12,7 @@ from tests.fakes import openai_scripts  # noqa: F401 - registers what the fake u
 from tests.fakes.upstream import FakeUpstream
 from tests.servers import RunningServer, running_server
 
-SLOW_READER_S = 2.0
+SLOW_READER_S = 1.0
 _CONFIG = """
 [[providers]]
 name = "mock"

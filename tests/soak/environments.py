@@ -16,14 +16,14 @@ _NPM = CLIENTS / "npm"
 _INSTALL_S = 300
 
 
-def python_with(name: str, requirement: str) -> Path:
-    """The interpreter of a virtual environment that has the pinned package."""
-    folder = _cache() / requirement.replace("==", "-")
+def python_with(name: str, *requirements: str) -> Path:
+    """The interpreter of a virtual environment that has the pinned packages."""
+    folder = _cache() / "-".join(requirements).replace("==", "-")
     stamp, python = folder / ".installed", folder / "bin" / "python"
     if not stamp.exists():
         uv = _found("uv", Path(sys.executable).with_name("uv"), "pip install uv")
         _install(name, [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
-        _install(name, [uv, "pip", "install", "--quiet", "--python", python, requirement])
+        _install(name, [uv, "pip", "install", "--quiet", "--python", python, *requirements])
         stamp.touch()
     return python
 

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from asked import (
-    BAD_TEMPERATURE,
     FAILING_MODEL,
     KEY,
     MODEL,
@@ -29,6 +28,7 @@ models = [
         "api_base": URL,
         "supports_schema": True,
         "supports_tools": True,
+        "api_key_name": "sitebrook",  # without one it sends a dummy key
     }
     for name in (MODEL, FAILING_MODEL)
 ]
@@ -43,7 +43,8 @@ failing = llm.get_model(f"site:{FAILING_MODEL}")
 
 def _told(response, **more):
     usage = response.usage()
-    finish = response.response_json["finish_reason"]
+    told = response.response_json  # of a stream: put together, without choices
+    finish = told.get("choices", [told])[0]["finish_reason"]
     total = usage.input + usage.output
     return {
         "text": response.text(),
@@ -84,10 +85,9 @@ def errors():
     def ask(one, key=KEY, **options):
         return one.prompt(QUESTION, stream=True, key=key, **options).text()
 
-    bad = refusal(lambda: ask(model, temperature=BAD_TEMPERATURE))
     return {
         "wrong_key": refusal(lambda: ask(model, WRONG_KEY)),
-        "bad_value": bad,
+        "bad_value": refusal(lambda: ask(model, max_tokens=-1)),  # it checks temperatures itself
         "upstream": refusal(lambda: ask(failing)),
     }
 

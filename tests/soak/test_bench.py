@@ -1,0 +1,40 @@
+"""The streaming bench from end to end, with a few streams: its figures are not looked at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from tests.servers import clean_environment
+
+_BENCH_S = 120
+
+
+def _bench(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", *arguments],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=_BENCH_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.soak
+def test_the_streaming_bench_prints_its_tables_and_the_targets() -> None:
+    printed = _bench("streaming", "--tiny", "--without", "litellm", "--markdown")
+    assert "failed" not in printed
+    assert "not finished" not in printed
+    for part in ("idle streams", "saturation", "plain JSON", "CPU/chunk us", "Targets"):
+        assert part in printed
+    assert "| CPU of a chunk, 2 streams |" in printed
+
+
+@pytest.mark.soak
+def test_the_profile_bench_holds_its_load() -> None:
+    printed = _bench("profile", "--load-only", "--seconds", "1", "--streams", "2")
+    assert "us CPU of a chunk" in printed
