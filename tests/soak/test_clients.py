@@ -123,7 +123,7 @@ def test_json_schema_gives_an_object_that_fits(got: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("case", "statuses", "words"),
     [
-        ("wrong_key", {401}, ["Keys of this server"]),
+        ("wrong_key", {401}, ["key"]),
         ("bad_value", {400}, ["temperature", "max_tokens"]),
         ("upstream", {502, 503}, [""]),
     ],
