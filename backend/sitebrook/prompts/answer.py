@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -67,6 +68,15 @@ class _SafePassage:
 
 def render_answer_prompt(prompt: AnswerPrompt) -> str:
     """The system text; its boundary is new each time, so no document can hold it."""
+    return _render(prompt) if prompt.passages else _render_without_passages(prompt)
+
+
+@lru_cache(maxsize=64)
+def _render_without_passages(prompt: AnswerPrompt) -> str:
+    return _render(prompt)
+
+
+def _render(prompt: AnswerPrompt) -> str:
     passages = [
         _SafePassage(one.number, neutralise(one.title).replace("\n", " "), neutralise(one.text))
         for one in prompt.passages
