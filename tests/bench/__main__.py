@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.bench import profile, streaming
@@ -27,6 +28,8 @@ def main() -> None:
     if options.bench is None:
         parser.print_help()
         return
+    # What was started ends with the bench, also when it is told to stop.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         _BENCHES[options.bench].run(options)
     except (NotStarted, SitebrookError, Failed, TimeoutError) as error:
