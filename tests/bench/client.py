@@ -263,8 +263,11 @@ class _Plain(asyncio.Protocol):
         self._transport.write(self._request.text)
 
 
-async def ask_plain(request: Request, connections: int, *, seconds: float) -> Asked:
-    """Plain answers over so many connections that ask one after the other."""
+async def ask_plain(request: Request, connections: int, *, seconds: float, limit_s: float) -> Asked:
+    """Plain answers over so many connections that ask one after the other.
+
+    A server that has not answered at all by then is given until the limit.
+    """
     asked = Asked()
 
     def note(answer: bytes) -> None:
@@ -278,7 +281,10 @@ async def ask_plain(request: Request, connections: int, *, seconds: float) -> As
         (await loop.create_connection(lambda: _Plain(request, note), "127.0.0.1", request.port))[0]
         for _ in range(connections)
     ]
+    waits_until = loop.time() + limit_s
     await asyncio.sleep(seconds)
+    while not asked.answers and not asked.failures and loop.time() < waits_until:
+        await asyncio.sleep(0.05)
     for transport in transports:
         transport.abort()
     return asked

@@ -154,7 +154,7 @@ async def warm(target: Target, ground: Ground) -> None:
     for _ in range(5):
         await read_one(target.to_request("bench-3-0"), limit_s=ground.plan.limit_s)
     plain = target.to_request(f"bench-{ground.plan.plain_words}-0", stream=False)
-    await ask_plain(plain, 2, seconds=0.1)
+    await ask_plain(plain, 2, seconds=0.1, limit_s=ground.plan.limit_s)
 
 
 async def first_byte(target: Target, ground: Ground) -> Figures:
@@ -251,7 +251,7 @@ async def plain(target: Target, ground: Ground) -> Figures:
     plan = ground.plan
     request = target.to_request(f"bench-{plan.plain_words}-0", stream=False)
     meter = ground.meter(target)
-    asked = await ask_plain(request, plan.asking, seconds=plan.window_s)
+    asked = await ask_plain(request, plan.asking, seconds=plan.window_s, limit_s=plan.limit_s)
     used = meter.read()
     if not asked.answers:
         raise Failed((asked.failures or ["no plain answer came"])[0])
