@@ -21,7 +21,10 @@ _EVENT_STREAM: Final = b"text/event-stream"
 def timings_of(scope: Scope) -> Timings:
     """The timings of this request; unrecorded ones outside of the middleware."""
     own = cast("dict[str, Any]", scope)
-    return own.setdefault(_SCOPE_KEY, Timings())
+    timings = own.get(_SCOPE_KEY)
+    if timings is None:
+        timings = own[_SCOPE_KEY] = Timings()
+    return timings
 
 
 @dataclass(frozen=True, slots=True)
