@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.databases import new_database
 from tests.fakes import openai_scripts  # noqa: F401 - registers what the fake upstream plays
 from tests.fakes.upstream import FakeUpstream
 from tests.servers import RunningServer, running_server
@@ -60,13 +61,11 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 
 @pytest.fixture(scope="module")
-def counted(
-    session_database_url: str, upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Counted]:
-    """The server."""
+def counted(upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+    """The server, over a database in which it makes its demo site."""
     config = tmp_path_factory.mktemp("counted") / "sitebrook.toml"
     config.write_text(_CONFIG.format(base_url=upstream.base_url), "utf-8")
     settings = {"SITEBROOK_CONFIG": str(config), "SITEBROOK_SLOW_READER_S": str(SLOW_READER_S)}
-    with running_server(session_database_url, **settings) as server:
+    with new_database() as url, running_server(url, **settings) as server:
         yield Counted(server, upstream)
         assert server.process.poll() is None

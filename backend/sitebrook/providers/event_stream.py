@@ -141,7 +141,8 @@ class EventStream:
             self._end_of_bytes(is_cut=True)
             return
         if not chunk:
-            self._end_of_bytes(is_cut=False)
+            if self._response.is_over:
+                self._end_of_bytes(is_cut=False)
             return
         try:
             payloads = self._decoder.feed(chunk)

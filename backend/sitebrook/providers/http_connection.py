@@ -104,11 +104,14 @@ class Response:
 
         Raises HttpError when the body does not end as it should, after all that came before.
         """
-        await self.wait()
-        return self.take()
+        while True:
+            await self.wait()
+            piece = self.take()
+            if piece or self.is_over:
+                return piece
 
     async def wait(self) -> None:
-        """Returns when there is something to take or nothing more will come."""
+        """Returns when something came, of which ``take`` may have nothing to give."""
         if not self._pieces and not self.is_over:
             self._waiter = waiter = self._loop.create_future()
             try:
@@ -117,7 +120,7 @@ class Response:
                 self._waiter = None
 
     def take(self) -> bytes:
-        """What came since it was last taken; see ``read``."""
+        """What came of the body since it was last taken; see ``read``."""
         pieces = self._pieces
         if not pieces:
             if self._failure is not None:

@@ -20,6 +20,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _ANSWERS: Final = logging.getLogger("sitebrook.answers")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _MAX_WAITING_LINES: Final = 10_000
+_MAX_LINES_AT_ONCE: Final = 500
+_GATHER_S: Final = 0.05
 _CLOSE_S: Final = 1.0
 
 
@@ -49,6 +51,8 @@ class LineWriter(logging.Handler):
     A reader of standard error that stops reading fills the pipe; lines over ``max_waiting`` are
     then dropped and counted. Lines are made by the caller, whose context has the request's id.
     The descriptor is written to directly: the lock of ``sys.stderr`` would stop the process's end.
+    Lines are gathered for a moment: a thread that wakes for each takes the interpreter from the
+    event loop as often.
     """
 
     def __init__(self, descriptor: int, *, max_waiting: int = _MAX_WAITING_LINES) -> None:
@@ -57,7 +61,7 @@ class LineWriter(logging.Handler):
         self._descriptor = descriptor
         self._lines: queue.Queue[bytes | None] = queue.Queue(max_waiting)
         self._thread: threading.Thread | None = None
-        self._is_closed = False
+        self._closing = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Takes the record's line."""
@@ -76,7 +80,7 @@ class LineWriter(logging.Handler):
     def close(self) -> None:
         """Writes what waits, for a second at most."""
         thread, self._thread = self._thread, None
-        self._is_closed = True
+        self._closing.set()
         if thread is not None and thread.is_alive():
             with contextlib.suppress(queue.Full):  # else it ends with the last line
                 self._lines.put_nowait(None)
@@ -84,15 +88,23 @@ class LineWriter(logging.Handler):
         super().close()
 
     def _write_all(self) -> None:
-        while (line := self._lines.get()) is not None:
-            rest = memoryview(line)
-            try:
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-            except OSError:
-                self.dropped += 1  # nobody reads any more
-            if self._is_closed and self._lines.empty():
-                return
+        is_last = False
+        while not is_last:
+            lines = [self._lines.get()]
+            self._closing.wait(_GATHER_S)
+            with contextlib.suppress(queue.Empty):
+                while len(lines) < _MAX_LINES_AT_ONCE:
+                    lines.append(self._lines.get_nowait())
+            is_last = None in lines or (self._closing.is_set() and self._lines.empty())
+            self._write([line for line in lines if line is not None])
+
+    def _write(self, lines: list[bytes]) -> None:
+        rest = memoryview(b"".join(lines))
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            self.dropped += len(lines)  # nobody reads any more
 
 
 def configure_logs(level: str) -> None:

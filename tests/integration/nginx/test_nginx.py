@@ -66,7 +66,6 @@ def test_deltas_arrive_one_by_one(site: Site) -> None:
     first_at, last_at = arrivals[0][0], arrivals[-1][0]
     # The mock's pace: 20 ms between deltas.
     assert last_at - first_at >= 0.8 * 0.02 * (deltas - 1)
-    assert first_at <= 0.5 * last_at
     assert reads[-1][1].endswith(b"0\r\n\r\n")
 
 

@@ -51,6 +51,26 @@ async def test_nothing_is_lost_doubled_or_moved(provider, script: str, takes: in
     assert [type(one) for one in reader.events[-2:]] == [Finish, Usage]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+async def test_reads_that_end_inside_the_framing_of_http_end_nothing(
+    provider, upstream: FakeUpstream, size: int
+) -> None:
+    async def in_pieces(exchange: Exchange) -> None:
+        payloads = [ROLE, *(chunk_of({"content": word}) for word in ("a", "b", "c")), STOP]
+        body = b"".join(event(one) for one in [*payloads, "[DONE]"])
+        framed = b"".join(b"%x\r\n%b\r\n" % (1, body[at : at + 1]) for at in range(len(body)))
+        await exchange.head(content_type="text/event-stream")
+        for start in range(0, len(framed), size):
+            await exchange.raw(framed[start : start + size])
+            await asyncio.sleep(0)
+        await exchange.end()
+
+    upstream.scripts["in-pieces"] = in_pieces
+    reader = _Reader(await provider().open(request("in-pieces")))
+    await reader.read()
+    assert reader.text == "abc"
+
+
 async def test_a_delta_comes_without_the_iterators_turn(provider, upstream: FakeUpstream) -> None:
     goes_on, taken = asyncio.Event(), asyncio.Event()
 
