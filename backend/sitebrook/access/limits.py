@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -48,16 +47,6 @@ class Limiter(Protocol):
     async def count(self, allowances: Sequence[Allowance]) -> None:
         """Counts one request without an answer. Raises LimitReached."""
         ...
-
-
-@contextlib.asynccontextmanager
-async def admitted(limiter: Limiter, allowances: Sequence[Allowance]) -> AsyncGenerator[None]:
-    """A block in which an answer may be given. Raises LimitReached before it begins."""
-    await limiter.open(allowances)
-    try:
-        yield
-    finally:
-        await limiter.close(allowances)
 
 
 class ProcessLimiter:
@@ -113,13 +102,18 @@ class ProcessLimiter:
 
 
 def allowances_of(caller: Caller, address: str, limits: LimitSettings) -> tuple[Allowance, ...]:
-    """The limits that a question of this caller counts against.
+    """The limits that a question of this caller counts against, those without bound left out.
 
     A secret key is a server's, behind whose address all its users are: only the key counts.
     """
+    found = _allowances_of(caller, address, limits)
+    return tuple(one for one in found if one.requests_per_minute or one.open_answers)
+
+
+def _allowances_of(caller: Caller, address: str, limits: LimitSettings) -> list[Allowance]:
     key = Allowance("key", caller.key_id, limits.key_requests_per_minute, limits.key_open_answers)
     if caller.has_secret_key:
-        return (key,)
+        return [key]
     found = [key, allowance_of_address(address, limits)]
     if caller.visitor_id is not None:
         found.append(
@@ -130,7 +124,7 @@ def allowances_of(caller: Caller, address: str, limits: LimitSettings) -> tuple[
                 limits.visitor_open_answers,
             )
         )
-    return tuple(found)
+    return found
 
 
 def allowance_of_address(address: str, limits: LimitSettings) -> Allowance:

@@ -27,7 +27,6 @@ from sitebrook.api.questions import to_question
 from sitebrook.api.schemas.chat import ChatRequest
 from sitebrook.chat.question import Question
 from sitebrook.parts import Parts
-from sitebrook.providers.protocol import Delta, Finish
 from sitebrook.telemetry.latency import Timings
 
 PATH: Final = "/v1/chat/completions"
@@ -70,12 +69,10 @@ async def _answer(exchange: Exchange, send: Send) -> None:
     """Sends the whole answer as JSON."""
     answer = await exchange.start()
     builder = CompletionBuilder(answer.origin)
-    async with contextlib.aclosing(answer.events()) as events:
-        async for event in events:
-            if isinstance(event, Delta):
-                exchange.timings.note_delta()
-            elif isinstance(event, Finish):
-                exchange.timings.finish_reasons.append(event.reason)
-            builder.add(event)
+    async with contextlib.aclosing(answer.batches()) as batches:
+        async for batch in batches:
+            for event in batch:
+                exchange.note(event)
+                builder.add(event)
     body = msgspec.json.encode(builder.build())
     await send_reply(send, 200, body, {"x-answer-id": exchange.answer_id})

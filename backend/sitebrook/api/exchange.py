@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 
 from litestar.types import Scope, Send
 
-from sitebrook.access.limits import admitted, allowances_of
+from sitebrook.access.limits import allowances_of
 from sitebrook.api.connection import connection_of
 from sitebrook.api.errors import ErrorReply, to_reply
 from sitebrook.api.http import ClientLeft, address_of, parts_of, ticker_of
@@ -97,8 +97,7 @@ class Exchange:
             if connection.is_lost:
                 task.cancel()
             with self._open_answers.enter(self.break_off):
-                async with admitted(self._limiter, self._allowances):
-                    await work
+                await self._admit(work)
         except asyncio.CancelledError:
             if self._broken_off is not None and not connection.is_lost:
                 task.uncancel()
@@ -112,6 +111,23 @@ class Exchange:
             connection.on_left = None
             self._task = None
             work.close()  # never begun when the server takes no new work
+
+    def note(self, event: AnswerEvent) -> None:
+        """Counts an event that is shown."""
+        if isinstance(event, Delta):
+            self.timings.note_delta()
+        elif isinstance(event, Finish):
+            self.timings.finish_reasons.append(event.reason)
+
+    async def _admit(self, work: Coroutine[Any, Any, None]) -> None:
+        if not self._allowances:
+            await work
+            return
+        await self._limiter.open(self._allowances)
+        try:
+            await work
+        finally:
+            await self._limiter.close(self._allowances)
 
     async def stream(self, form: StreamFormat) -> None:
         """Sends the answer delta by delta; a failure after the first byte is one error frame.
@@ -163,10 +179,7 @@ class Exchange:
     def _show(self, batch: list[AnswerEvent], form: StreamFormat) -> None:
         frames: list[bytes] = []
         for event in batch:
-            if isinstance(event, Delta):
-                self.timings.note_delta()
-            elif isinstance(event, Finish):
-                self.timings.finish_reasons.append(event.reason)
+            self.note(event)
             frames.append(form.encode(event))
         self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 

@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 import click
 import uvloop
 
+from sitebrook.cli.memory import settle_memory
 from sitebrook.cli.session import open_database
 from sitebrook.cli.workers import Workers
 from sitebrook.db.migrate import migrate
@@ -89,6 +90,7 @@ async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> No
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, hear_signal)
     click.echo(announcement)
+    settle_memory()
     await server.run_on(listener)
 
 

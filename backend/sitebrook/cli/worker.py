@@ -17,6 +17,7 @@ import uvloop
 
 from sitebrook.app import create_app
 from sitebrook.cli.http_server import HttpServer
+from sitebrook.cli.memory import settle_memory
 from sitebrook.cli.serve import end_process
 from sitebrook.cli.workers import READY, STOP, STOP_NOW
 from sitebrook.errors import StartError
@@ -41,6 +42,7 @@ def main() -> None:
 async def _serve(settings: Settings, listener: socket.socket, control: socket.socket) -> None:
     reader, writer = await asyncio.open_connection(sock=control)
     app = create_app(settings)
+    settle_memory()
     server = HttpServer(app, app.state.parts, on_ready=lambda: writer.write(READY))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -13,11 +13,14 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from sitebrook.telemetry.latency import Timings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _ANSWERS: Final = logging.getLogger("sitebrook.answers")
+_ENCODE: Final = msgspec.json.Encoder(enc_hook=str).encode
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _MAX_WAITING_LINES: Final = 10_000
 _MAX_LINES_AT_ONCE: Final = 500
@@ -42,7 +45,10 @@ class JsonFormatter(logging.Formatter):
         fields.update(extra)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        try:
+            return _ENCODE(fields).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, in the words of a failure
+            return json.dumps(fields, default=str)
 
 
 class LineWriter(logging.Handler):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from sitebrook.access.limits import (
     Allowance,
     ProcessLimiter,
-    admitted,
     allowance_of_address,
     allowances_of,
 )
@@ -61,20 +59,16 @@ async def test_zero_is_no_limit() -> None:
         await limiter.open([_of()])
 
 
-async def test_open_answers_are_counted_down_however_they_end() -> None:
+async def test_open_answers_are_counted_down() -> None:
     limiter = ProcessLimiter(_Clock())
     one = [_of(at_once=1)]
-    async with admitted(limiter, one):
-        with pytest.raises(LimitReached) as refused:
-            await limiter.open(one)
-        assert refused.value.code == "visitor_open_answers_limit"
-        async with admitted(limiter, [_of("vis_2", at_once=1)]):
-            pass
-    with contextlib.suppress(ValueError):
-        async with admitted(limiter, one):
-            raise ValueError
-    async with admitted(limiter, one):
-        pass
+    await limiter.open(one)
+    with pytest.raises(LimitReached) as refused:
+        await limiter.open(one)
+    assert refused.value.code == "visitor_open_answers_limit"
+    await limiter.open([_of("vis_2", at_once=1)])
+    await limiter.close(one)
+    await limiter.open(one)
 
 
 async def test_subjects_that_may_ask_again_are_forgotten() -> None:
@@ -93,7 +87,7 @@ def _caller(role: str, visitor_id: str | None = None) -> Any:
 
 
 def test_a_server_counts_by_its_key_and_a_visitor_by_key_address_and_token() -> None:
-    limits = LimitSettings()
+    limits = LimitSettings(key_requests_per_minute=1)
     found = allowances_of(_caller("site"), "192.0.2.1", limits)
     assert [one.scope for one in found] == ["key"]
     found = allowances_of(_caller("visitor", "vis_1"), "192.0.2.1", limits)
@@ -104,6 +98,7 @@ def test_a_server_counts_by_its_key_and_a_visitor_by_key_address_and_token() -> 
     ]
     found = allowances_of(_caller("publishable"), "192.0.2.1", limits)
     assert [one.scope for one in found] == ["key", "address"]
+    assert not allowances_of(_caller("site"), "192.0.2.1", LimitSettings())
 
 
 @pytest.mark.parametrize(

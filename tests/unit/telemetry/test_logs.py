@@ -97,3 +97,8 @@ def _drain_until_thread_ends(descriptor: int) -> None:
             os.read(descriptor, 65536)
         except BlockingIOError:
             time.sleep(0.001)
+
+
+def test_what_utf_8_cannot_hold_is_escaped() -> None:
+    record = logging.LogRecord("a", logging.ERROR, "a.py", 1, "half \ud800 and \u00e9", (), None)
+    assert json.loads(JsonFormatter().format(record))["message"] == "half \ud800 and \u00e9"
