@@ -15,7 +15,7 @@ from sitebrook.providers.protocol import Delta, ProviderEvent, StreamEnd
 from sitebrook.providers.sse import EventTooLarge, SseDecoder
 from sitebrook.settings import ProviderSettings
 
-_CLOSE_AFTER_S: Final = 1.0  # how long the end of the body may take after the answer is whole
+_CLOSE_AFTER_S: Final = 0.5  # how long the end of the body may take after the answer is whole
 
 
 class WireReader(Protocol):
@@ -37,7 +37,7 @@ class WireReader(Protocol):
         ...
 
     def end(self) -> None:
-        """Completes the answer if it is whole although nothing said so: no bytes follow.
+        """Completes the answer if it is whole although nothing said so: no more is read.
 
         Leaves ``is_over`` False when it is not; raises ProviderError where more can be said.
         """
@@ -147,7 +147,7 @@ class EventStream:
         try:
             payloads = self._decoder.feed(chunk)
         except EventTooLarge:
-            self._fail(faults.malformed(self._settings.name, "sent an event without an end"))
+            self._stop(faults.malformed(self._settings.name, "sent an event without an end"))
             return
         self._take_all(payloads)
 
@@ -168,23 +168,23 @@ class EventStream:
                     self._complete()
                     return
         except ProviderError as failure:
-            self._fail(failure)
+            self._stop(failure)
 
     def _end_of_bytes(self, *, is_cut: bool) -> None:
         if not is_cut:
             self._take_all(self._decoder.end())
-        if self._is_over:
-            return
+        if not self._is_over:
+            self._stop(self._expired)
+
+    def _stop(self, failure: ProviderError | None) -> None:
+        """Ends the answer; a fault behind all of it does not unmake what was shown as whole."""
         reader, provider = self._reader, self._settings.name
-        failure = None
         try:
             reader.end()
         except ProviderError as said:
-            failure = said
+            failure = failure or said
         if reader.is_over:
             self._complete()
-        elif self._expired is not None:
-            self._fail(self._expired)
         elif failure is not None:
             self._fail(failure)
         elif reader.has_begun:

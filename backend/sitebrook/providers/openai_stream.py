@@ -25,6 +25,7 @@ from sitebrook.providers.wire import (
 )
 
 _DONE: Final = b"[DONE]"
+_FAILED: Final = "error"  # how OpenRouter finishes an answer that its upstream broke off
 
 
 class OpenAIReader:
@@ -89,8 +90,7 @@ class OpenAIReader:
                 self._texts.append(content)
                 self.ready.append(Delta(index=index, content=content))
             if choice.finish_reason:
-                self._finished.add(index)
-                self.ready.append(Finish(index, choice.finish_reason))
+                self._finish(index, choice.finish_reason)
         if event.usage is not None:
             self._usage = event.usage
 
@@ -112,14 +112,14 @@ class OpenAIReader:
             raise faults.malformed(self._provider, f"sent {error} of another shape") from None
 
     def _take(self, event: WireEvent) -> None:
+        error = to_extra(event.error)
+        if error is not None:  # its choices, which may even be finished, are no part of the answer
+            raise faults.from_event(self._provider, self._request.model, bytes(error))
         if event.choices:
             for choice in event.choices:
                 self._take_choice(choice)
         if event.usage is not None:
             self._usage = event.usage
-        error = to_extra(event.error)
-        if error is not None:
-            raise faults.from_event(self._provider, self._request.model, bytes(error))
 
     def _take_choice(self, choice: WireChoice) -> None:
         index, wire = choice.index, choice.delta
@@ -143,8 +143,13 @@ class OpenAIReader:
             elif content:
                 self.ready.append(Delta(index=index, content=content))
         if choice.finish_reason:
-            self._finished.add(index)
-            self.ready.append(Finish(index, choice.finish_reason))
+            self._finish(index, choice.finish_reason)
+
+    def _finish(self, index: int, reason: str) -> None:
+        if reason == _FAILED:
+            raise faults.from_event(self._provider, self._request.model, b"{}")
+        self._finished.add(index)
+        self.ready.append(Finish(index, reason))
 
     def _take_extras(self, choice: WireChoice, wire: WireDelta, content: str) -> None:
         reader = self._extras.setdefault(choice.index, ExtraReader())
