@@ -1,8 +1,9 @@
 """A real HTTP server that plays an upstream and its faults.
 
 What it answers is decided by the ``model`` of the request body: the name of a script, registered
-with ``@script("name")`` in ``openai_scripts``, as ``messages:name`` in ``anthropic_scripts``, or
-one given to the server for a single test::
+with ``@script("name")`` in ``openai_scripts`` and ``openai_faults``, as ``messages:name`` in
+``anthropic_scripts`` and ``anthropic_faults``, on both wires by ``transport_faults``, or one given
+to the server for a single test::
 
     async with FakeUpstream() as upstream:
         upstream.scripts["mine"] = mine          # async def mine(exchange: Exchange) -> None
@@ -12,6 +13,42 @@ one given to the server for a single test::
 
 A script writes raw bytes, so that it can break every rule of HTTP. It is cancelled when the client
 closes the connection.
+
+What the server promises in each mode is in ``tests/integration/faults/promises.py``.
+
+Modes of both wires:
+    400 401 402 403 404 405 409 413 422 429 500 500-empty 500-html 502 503 503-seconds 504 529
+    after-finish bad-chunk-size bad-json bad-json-first blank-200 blank-lines bom closed-before
+    comments comments-forever comments-only content-length cr crlf cut-after-finish
+    cut-after-head cut-at-event cut-before-blank-line cut-before-finish cut-in-chunk
+    cut-in-chunk-size cut-in-field-name cut-in-first-event cut-in-head cut-in-json cut-in-length
+    cut-in-status cut-in-utf8 cut-until-close delta-and-array delta-and-bad-json
+    delta-and-deep-json early-hints empty empty-200 eof-in-json error-as-200 event-without-data
+    finish-then-bad-json finish-then-eof-in-json finish-then-reset finish-then-stall giant-delta
+    giant-event giant-head gzip-200 hostile-headers html html-200 html-as-stream id-alone
+    invalid-utf8 json mixed-ends multi-line never-ending never-first never-headers no-content
+    no-content-type no-http no-usage normal not-an-object nul one-read only-pings pings redirect
+    redirect-301 redirect-302 redirect-303 redirect-307 redirect-308 reset reset-before
+    reset-first reset-in-chunk reset-in-head retry-alone slow slow-first-byte slow-first-delta
+    slow-head split stall stream-as-binary stream-as-json stream-as-text surplus surrogate
+    too-long tools trailers truncated unknown-fields until-close wrong-shape
+
+Modes of OpenAI's wire alone:
+    408 429-date 429-nonsense 429-seconds after-done choices-object closed cookies done-only
+    done-without-finish early-usage empty-choices empty-choices-only empty-deltas
+    empty-deltas-forever endless-event error-after-finish error-body-stalls error-event
+    error-first error-named error-text error-with-finish extras fields finish-error gzip no-done
+    no-last-blank-line no-space open-after-done pings-only plain quota raw-nul reset-after-head
+    role-only second-choice-open stall-after-finish two-choices two-finishes usage-with-finish
+
+Modes of Anthropic's wire alone:
+    529-seconds a_new_reason after-stop api-error bare-error before-message-delta citations done
+    echo-images end_turn error-after-stop-reason error-named-only input-in-start json-200
+    late-usage max_tokens model_context_window_exceeded no-credit no-stop no-stop-reason
+    null-stop-reason open-after-stop overloaded overloaded-first pause_turn pings-forever
+    redacted refusal refused-at-once server-tool spent start-and-stop start-only stop_sequence
+    text-in-start thinking too-long-together tool-then-text two-tools unknown-events
+    without-start
 """
 
 from __future__ import annotations
@@ -56,12 +93,17 @@ class SentRequest:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and the bytes that answer it."""
+    """One request and the bytes that answer it.
+
+    ``is_whole`` once the response has ended as HTTP wants it, ``is_closed`` with its connection.
+    """
 
     request: SentRequest
     writer: asyncio.StreamWriter
     keeps_alive: bool = True
     sent: int = 0
+    is_whole: bool = False
+    is_closed: bool = False
 
     async def raw(self, text: bytes) -> None:
         """Writes bytes as they are."""
@@ -85,12 +127,14 @@ class Exchange:
     async def end(self) -> None:
         """The regular end of a chunked response."""
         await self.raw(b"0\r\n\r\n")
+        self.is_whole = True
 
     async def whole(self, status: int, content_type: str, body: bytes, **headers: str) -> None:
         """A whole response with its length."""
         length = str(len(body))
         await self.head(status, content_type=content_type, content_length=length, **headers)
         await self.raw(body)
+        self.is_whole = True
 
     def close(self) -> None:
         """Closes the connection in order, wherever the response is."""
@@ -115,6 +159,7 @@ class FakeUpstream:
 
     scripts: dict[str, Script] = field(default_factory=dict)
     requests: list[SentRequest] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     open_connections: int = 0
     accepted: int = 0
 
@@ -173,9 +218,11 @@ class FakeUpstream:
         first = b""
         while True:
             request = await _read_request(reader, first, connection)
+            first = b""
             self.requests.append(request)
             await self._notify()
             exchange = Exchange(request, writer)
+            self.exchanges.append(exchange)
             leaves = asyncio.create_task(reader.read(1))
             play = asyncio.create_task(_play(self._script_for(request), exchange))
             try:
@@ -187,6 +234,7 @@ class FakeUpstream:
                 if not first:
                     return
             finally:
+                exchange.is_closed = not first
                 for task in (leaves, play):
                     task.cancel()
                 await asyncio.gather(leaves, play, return_exceptions=True)
