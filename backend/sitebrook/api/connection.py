@@ -38,7 +38,9 @@ class ClientConnection(HttpToolsProtocol):
             self.on_left()
 
     def write(self, frame: bytes) -> None:
-        """Sends a part of a chunked response whose head has been sent."""
+        """Sends a part of a chunked response whose head has been sent, while the client is there."""
+        if self.is_lost:
+            return  # uvloop's closed transports raise
         self.transport.write(b"%x\r\n%b\r\n" % (len(frame), frame))
 
     @property

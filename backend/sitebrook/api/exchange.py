@@ -137,26 +137,31 @@ class Exchange:
         """
         early = self._loop.call_later(self._clocks.early_start_s, self._start_early)
         try:
-            await self.run(self._relay(form))
-            self._connection.write(form.end())
-        except ClientLeft:
-            raise
-        except Exception as error:
-            if not self._has_begun:
-                self._has_begun = True
-                raise
-            self.timings.outcome = "interrupted" if self.timings.deltas else "error"
-            self._connection.write(form.encode_error(to_reply(error)))
+            self._connection.write(await self._tell(form))
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            self._has_begun = True  # an early start would come too late
             early.cancel()
             self._ticker.discard(self)
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def tick(self, now: float) -> None:
         """Shows a sign of life after a silence, and drops a client that reads nothing."""
         self._connection.drop_if_stuck(now, self._clocks.slow_reader_s)
         if now - self._sent_at >= self._clocks.keep_alive_s and not self._connection.is_full:
             self._write(KEEP_ALIVE)
+
+    async def _tell(self, form: StreamFormat) -> bytes:
+        """Sends the answer's frames but the last, which says how it ended."""
+        try:
+            await self.run(self._relay(form))
+        except ClientLeft:
+            raise
+        except Exception as error:
+            if not self._has_begun:
+                raise
+            self.timings.outcome = "interrupted" if self.timings.deltas else "error"
+            return form.encode_error(to_reply(error))
+        return form.end()
 
     async def _relay(self, form: StreamFormat) -> None:
         answer = await self.start()
@@ -184,6 +189,10 @@ class Exchange:
         self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     async def _begin(self) -> None:
+        # So that sending the head waits for nothing, and no frame can come before it.
+        await self._connection.drain()
+        if self._has_begun:
+            return
         self._has_begun = True
         self._sent_at = self._loop.time()
         self._ticker.add(self)
@@ -195,7 +204,7 @@ class Exchange:
             self._early = self._loop.create_task(self._begin_early())
 
     async def _begin_early(self) -> None:
-        if not self._has_begun:
+        if not self._has_begun and not self._connection.is_full:
             await self._begin()
             self._write(KEEP_ALIVE)
 

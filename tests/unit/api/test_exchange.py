@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -69,15 +70,26 @@ class _Connection:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.is_read = asyncio.Event()
+        self.is_read.set()
 
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    async def drain(self) -> None:
+        await self.is_read.wait()
+
+    def stop_reading(self) -> None:
+        self.is_full = True
+        self.is_read.clear()
+
     def drop_if_stuck(self, now: float, patience_s: float) -> None:
-        pass
+        if self.is_full:
+            self.leave()
 
     def leave(self) -> None:
-        self.is_lost = True
+        self.is_lost, self.is_full = True, False
+        self.is_read.set()
         if self.on_left is not None:
             self.on_left()
 
@@ -85,7 +97,7 @@ class _Connection:
 class _Scene:
     """An exchange over a provider and a client that the test plays."""
 
-    def __init__(self, refusal: Exception | None = None, **clocks: float) -> None:
+    def __init__(self, refusal: Exception | None = None, **clocks: Any) -> None:
         self.stream, self.writer, self.connection = _Stream(), _Writer(), _Connection()
         self.due = asyncio.Event()
         self.started: list[Answer] = []
@@ -98,7 +110,7 @@ class _Scene:
             limiter=ProcessLimiter(),
             settings=SimpleNamespace(server=server, limits=LimitSettings()),
         )
-        state = SimpleNamespace(parts=parts, ticker=Ticker(server.tick_s))
+        state = SimpleNamespace(parts=parts, ticker=Ticker(0.01))
         scope: Any = {
             "litestar_app": SimpleNamespace(state=state),
             "extensions": {"sitebrook.connection": self.connection},
@@ -117,6 +129,7 @@ class _Scene:
         return self.started[0]
 
     async def _send(self, message: Any) -> None:
+        await self.connection.drain()
         self.sent.append(message["type"])
 
     def begin(self) -> asyncio.Task[None]:
@@ -211,3 +224,53 @@ async def test_cancelling_the_task_is_not_taken_for_a_client_that_left() -> None
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_a_client_that_leaves_as_the_stream_would_start_early_is_not_written_to() -> None:
+    scene = _Scene(early_start_s=0.01)
+    asyncio.get_running_loop().call_later(0.009, scene.connection.leave)
+    asking = scene.begin()
+    await _steps(2)
+    time.sleep(0.02)  # then both are due at the same moment
+    with pytest.raises(ClientLeft):
+        await asking
+    await _steps(3)
+    assert (scene.sent, scene.connection.frames) == ([], [])
+
+
+async def test_a_client_that_does_not_even_read_the_error_is_dropped() -> None:
+    scene = _Scene()
+    asking = scene.begin()
+    scene.due.set()
+    await _steps(3)
+    scene.connection.stop_reading()
+    scene.exchange.break_off(Unavailable("The server is restarting.", code="server_stopping"))
+    async with asyncio.timeout(5):
+        await asking
+    assert b"server_stopping" in scene.connection.frames[-1]
+    assert scene.connection.is_lost
+
+
+@pytest.mark.parametrize("ends", ["read", "broken off"])
+async def test_nothing_is_written_before_the_head_while_an_earlier_response_is_unread(
+    ends: str,
+) -> None:
+    scene = _Scene(early_start_s=0.01)
+    scene.connection.stop_reading()
+    asking = scene.begin()
+    await asyncio.sleep(0.02)
+    scene.due.set()
+    await _steps(5)
+    assert (scene.sent, scene.connection.frames) == ([], [])
+    if ends == "read":
+        scene.connection.is_full = False
+        scene.connection.is_read.set()
+        scene.stream.goes_on.set()
+        await asking
+        assert scene.sent == ["http.response.start", "http.response.body"]
+        assert scene.connection.frames[-1] == b"data: [DONE]\n\n"
+    else:
+        scene.exchange.break_off(Unavailable("The server is restarting.", code="server_stopping"))
+        with pytest.raises(Unavailable):
+            await asking
+        assert (scene.sent, scene.connection.frames) == ([], [])
