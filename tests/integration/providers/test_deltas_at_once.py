@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 from tests.fakes.openai_scripts import ROLE, STOP, TEXT, chunk_of, event, stream
@@ -117,3 +118,34 @@ async def test_the_idle_clock_begins_anew_with_each_delta(provider, upstream: Fa
     reader = _Reader(await provider(idle_timeout_s=0.3).open(request("slow")))
     await reader.read()
     assert reader.text == "abbbbb"
+
+
+async def test_who_listens_for_the_end_is_told_in_its_own_context(
+    provider, upstream: FakeUpstream
+) -> None:
+    goes_on, is_told = asyncio.Event(), asyncio.Event()
+    asked_by: ContextVar[str] = ContextVar("asked_by")
+    told: list[str] = []
+    asked = provider()
+
+    async def pausing(exchange: Exchange) -> None:
+        await stream(exchange, [ROLE, chunk_of({"content": "a"})])
+        await goes_on.wait()
+        await exchange.chunk(event(STOP) + event("[DONE]"))
+        await is_told.wait()
+        await exchange.end()
+
+    async def ask(name: str, script: str) -> None:
+        asked_by.set(name)
+        opened = await asked.open(request(script))
+        opened.on_end(lambda _: told.append(asked_by.get()))
+        asyncio.get_running_loop().call_soon(goes_on.set)  # once it waits for more
+        await _Reader(opened).read()
+
+    upstream.scripts["pausing"] = pausing
+    await asyncio.create_task(ask("first", "one-read"))
+    goes_on.clear()
+    await asyncio.create_task(ask("second", "pausing"))
+    is_told.set()
+    assert upstream.accepted == 1  # its reads run in the context of who opened the connection
+    assert told == ["first", "second"]
