@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -9,6 +10,44 @@ from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _EXTENSION: Final = "sitebrook.connection"
+_STATUS_LINE: Final = b"HTTP/1.1 "
+_INTERIM: Final = b"HTTP/1.1 1"
+
+
+class _JoiningTransport:
+    """A transport that sends the head of a response together with what follows it.
+
+    uvicorn writes one after the other; each write is a system call that may wake the client.
+    """
+
+    __slots__ = ("_transport", "head")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.head = b""
+
+    def write(self, part: bytes) -> None:
+        """Sends a part of a response; its head waits for the next one."""
+        if self.head:
+            part, self.head = self.head + part, b""
+        elif part.startswith(_STATUS_LINE) and not part.startswith(_INTERIM):
+            self.head = part
+            return
+        self._transport.write(part)
+
+    def flush(self) -> None:
+        """Sends a head that nothing follows."""
+        if self.head:
+            head, self.head = self.head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        """Closes the connection behind what was written."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -25,6 +64,18 @@ class ClientConnection(HttpToolsProtocol):
     _stuck_bytes = 0
     _stuck_since: float | None = None
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
+        """Takes over the connection."""
+        super().connection_made(transport)
+        self._write = transport.write
+        self._joining = _JoiningTransport(transport)
+        self.transport = cast("asyncio.Transport", self._joining)
+
+    def on_response_complete(self) -> None:
+        """Sends what is held back of a response without a body."""
+        self._joining.flush()
+        super().on_response_complete()
+
     def on_message_begin(self) -> None:
         """Shows itself to the request that begins."""
         super().on_message_begin()
@@ -38,10 +89,14 @@ class ClientConnection(HttpToolsProtocol):
             self.on_left()
 
     def write(self, frame: bytes) -> None:
-        """Sends a part of a chunked response whose head has been sent, while the client is there."""
+        """Sends a part of a chunked response that has begun, while the client is there."""
         if self.is_lost:
             return  # uvloop's closed transports raise
-        self.transport.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+        chunk = b"%x\r\n%b\r\n" % (len(frame), frame)
+        if self._joining.head:
+            self._joining.write(chunk)
+        else:
+            self._write(chunk)
 
     @property
     def is_full(self) -> bool:
