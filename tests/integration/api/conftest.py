@@ -50,12 +50,6 @@ first_delta_timeout_s = 2
 idle_timeout_s = 0.5
 
 [[providers]]
-name = "hasty"
-base_url = "{base_url}"
-passthrough = true
-first_delta_timeout_s = 0.2
-
-[[providers]]
 name = "left"
 base_url = "{left_url}"
 passthrough = true

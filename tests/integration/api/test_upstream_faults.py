@@ -1,4 +1,4 @@
-"""What a caller sees of an upstream that fails, before its first delta and after it."""
+"""What a caller sees of an upstream that fails, beside the modes of ``integration/faults``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.fakes.openai_scripts import (
 from tests.fakes.upstream import Exchange
 from tests.integration.api.client import (
     CHAT,
-    ERROR_KEYS,
     Api,
     Reply,
     apoll,
@@ -62,73 +61,6 @@ async def test_an_upstreams_answer_is_passed_on_in_our_own_chunks(api: Api) -> N
     sent = api.upstream.requests[-1]
     assert sent.json["model"] == "normal"
     assert api.site.secret_key not in str(sent.headers)
-
-
-@pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize(
-    ("script", "status", "code", "is_repeatable"),
-    [
-        ("500", 502, "provider_error", True),
-        ("503", 502, "provider_error", True),
-        ("401", 502, "provider_error", False),
-        ("404", 502, "provider_error", False),
-        ("400", 502, "provider_error", False),
-        ("429", 502, "provider_error", True),
-        ("quota", 502, "insufficient_quota", False),
-        ("too-long", 502, "context_length_exceeded", False),
-        ("html", 502, "provider_malformed", True),
-        ("json", 502, "provider_malformed", True),
-        ("redirect", 502, "provider_error", False),
-        ("empty", 502, "provider_malformed", True),
-        ("error-first", 502, "insufficient_quota", False),
-        ("reset-before", 502, "provider_unreachable", True),
-    ],
-)
-async def test_a_failure_before_the_first_delta_is_a_true_status(
-    api: Api, script: str, status: int, code: str, *, is_repeatable: bool, streams: bool
-) -> None:
-    reply = await _ask(api, script, stream=streams)
-    assert_is_error(reply, status, code)
-    assert SECRET.encode() not in reply.body
-    assert (reply.headers.get("x-should-retry") == "false") is not is_repeatable
-
-
-async def test_a_retry_after_is_passed_on(api: Api) -> None:
-    assert (await _ask(api, "429-seconds")).headers["retry-after"] == "7"
-
-
-@pytest.mark.parametrize("streams", [True, False])
-async def test_an_upstream_that_does_not_start_in_time_is_a_504(api: Api, *, streams: bool) -> None:
-    reply = await _ask(api, "never-first", model="hasty/never-first", stream=streams)
-    assert_is_error(reply, 504, "provider_timeout")
-
-
-@pytest.mark.parametrize("script", ["truncated", "bad-json", "error-event", "reset", "stall"])
-async def test_a_stream_that_breaks_off_ends_with_one_error_frame(api: Api, script: str) -> None:
-    reply = await _ask(api, script, stream=True)
-    assert reply.status == 200
-    *chunks, last = events_of(reply.body)
-    assert set(last) == {"error"}
-    assert set(last["error"]) == ERROR_KEYS
-    assert last["error"]["type"] == "provider_error"
-    assert SECRET.encode() not in reply.body
-    choices = [choice for one in chunks for choice in one["choices"]]
-    assert not any(choice["finish_reason"] for choice in choices)
-    assert text_of(chunks)
-    question_, answer = await _stored(api, reply)
-    assert (question_["role"], question_["status"]) == ("user", "complete")
-    assert (answer["role"], answer["status"]) == ("assistant", "interrupted")
-    assert answer["content"] == text_of(chunks)
-    assert answer["id"] == reply.headers["x-answer-id"]
-
-
-@pytest.mark.parametrize("script", ["truncated", "bad-json", "error-event", "reset"])
-async def test_a_plain_answer_that_breaks_off_is_never_shown_as_whole(
-    api: Api, script: str
-) -> None:
-    reply = await _ask(api, script)
-    assert_is_error(reply, 502)
-    assert SECRET.encode() not in reply.body
 
 
 @pytest.mark.parametrize(

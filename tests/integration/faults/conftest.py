@@ -25,7 +25,7 @@ early_start_s = 20
 
 [upstream]
 attempts = {attempts}
-attempts_within_s = 1
+attempts_within_s = 2.5
 retry_pause_s = 0.02
 breaker_failures = 0
 
@@ -48,7 +48,7 @@ idle_timeout_s = {idle_s}
 total_timeout_s = {total_s}
 """
 _KINDS = {"openai": "openai", "claude": "anthropic"}
-_CLOCKS = {"": (5, 0.8, 20), "hasty-": (0.3, 5, 20), "brief-": (5, 5, 0.8)}
+_CLOCKS = {"": (5, 0.8, 20), "hasty-": (0.3, 5, 20), "brief-": (5, 5, 1.5)}
 
 
 def _to_config(base_url: str, attempts: int) -> str:
@@ -113,7 +113,7 @@ def patient(
     upstream: FakeUpstream,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Faulty]:
-    """The server that asks an upstream up to three times within a second."""
+    """The server that asks an upstream up to three times within 2.5 s."""
     yield from _serve(faults_database_url, keys, upstream, tmp_path_factory, attempts=3)
 
 

@@ -9,7 +9,7 @@ from tests.fakes.openai_faults import GIANT
 from tests.fakes.openai_scripts import TEXT
 
 HASTY = "hasty"  # provider that waits 0.3 s for the first delta
-BRIEF = "brief"  # provider whose answers may take 0.8 s
+BRIEF = "brief"  # provider whose answers may take 1.5 s
 CUT = "Hello,"
 _REPLACED = "a\ufffdb\ufffdc😀"
 _SHORT = CUT + " wörld"

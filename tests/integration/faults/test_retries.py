@@ -11,7 +11,7 @@ from tests.integration.faults.asking import Faulty
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# Three attempts are allowed, and none that would begin after a second.
+# Three attempts are allowed, and none that would begin after 2.5 s.
 _ASKED = {
     "500": 3,
     "529": 3,
