@@ -11,8 +11,9 @@ import msgspec
 from sitebrook.errors import StartError
 
 ProviderKind = Literal["openai", "anthropic", "mock"]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+_LONGEST: Final = 1e9  # no timer takes inf
+Positive = Annotated[float, msgspec.Meta(gt=0, le=_LONGEST)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=_LONGEST)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
@@ -42,8 +43,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     breaker_rest_s: NotNegative = 5
     breaker_max_rest_s: NotNegative = 60
     breaker_probes: Annotated[int, msgspec.Meta(ge=1)] = 2
-    first_delta_delay_s: float = 0.25
-    delta_delay_s: float = 0.02
+    first_delta_delay_s: NotNegative = 0.25
+    delta_delay_s: NotNegative = 0.02
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -65,23 +66,22 @@ def load_section(
     for field in fields:
         env = str(field.metadata["env"])
         if environ.get(env, "").strip():
-            value, source = _parse(environ[env].strip(), hints[field.name], env), "environment"
+            raw, shown, source = environ[env].strip(), env, "environment"
         elif field.name in table:
-            value = _parse(table[field.name], hints[field.name], f"[{name}] {field.name}")
-            source = "file"
+            raw, shown, source = table[field.name], f"[{name}] {field.name}", "file"
         else:
-            value, source = field.default, "default"
-        _check_least(value, field.metadata["least"], env)
+            raw, shown, source = None, "", "default"
+        value = field.default if raw is None else _parse(raw, hints[field.name], shown)
+        _check_least(value, field.metadata["least"], shown)
         values[field.name] = value
         meaning, is_secret = str(field.metadata["meaning"]), bool(field.metadata["is_secret"])
         loaded.append(LoadedSetting(name, field.name, env, meaning, value, source, is_secret))
     return section(**values), loaded
 
 
-def _check_least(value: object, least: float | None, env: str) -> None:
-    # Written so that nan is refused too.
-    if least is not None and not typing.cast("float", value) >= least:
-        raise StartError(f"{env} is {value}; it must be at least {least:g}.")
+def _check_least(value: object, least: float | None, name: str) -> None:
+    if least is not None and typing.cast("float", value) < least:
+        raise StartError(f"{name} is {value}; it must be at least {least:g}.")
 
 
 def _parse(raw: object, kind: Any, name: str) -> object:
@@ -108,4 +108,7 @@ def _convert(raw: object, kind: Any) -> object:
         return tuple(part.strip() for part in str(raw).split(",") if part.strip())
     if kind is Path:
         return Path(str(raw)).expanduser()
-    return kind(str(raw))
+    value = kind(str(raw))
+    if kind is float and not math.isfinite(value):
+        raise ValueError(raw)
+    return value

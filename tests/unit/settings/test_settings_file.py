@@ -33,6 +33,8 @@ from sitebrook.settings import Settings
         ),
         ('[[models]]\nid = "x"\nroute = ["none/x"]\n', "Model 'x' has the route 'none/x'"),
         ("[server]\nport = true\n", "[server] port is True; it must be a whole number."),
+        ("[server]\ndrain_s = -1\n", "[server] drain_s is -1.0; it must be at least 0."),
+        ("[server]\ndrain_s = inf\n", "[server] drain_s is inf; it must be a number."),
         ("[retrieval]\nmin_score = []\n", "[retrieval] min_score is []; it must be a number."),
     ],
 )

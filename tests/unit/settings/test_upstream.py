@@ -66,6 +66,8 @@ def test_the_mock_has_a_breaker_only_when_its_row_says_so(tmp_path: Path) -> Non
     ("line", "message"),
     [
         ("idle_timeout_s = 0", "idle_timeout_s in the settings file: Expected `float` > 0"),
+        ("idle_timeout_s = inf", "idle_timeout_s in the settings file: Expected `float` <= 1"),
+        ("delta_delay_s = nan", "delta_delay_s in the settings file: Expected `float` >= 0"),
         ("max_concurrency = -1", "max_concurrency in the settings file: Expected `int` >= 0"),
         ("breaker_probes = 0", "breaker_probes in the settings file: Expected `int` >= 1"),
         ('queue_timeout_s = "x"', "queue_timeout_s in the settings file: Expected `float`"),
