@@ -242,7 +242,11 @@ def decode_event(payload: bytes, decoder: msgspec.json.Decoder[Event]) -> Event:
     except (msgspec.ValidationError, RecursionError) as error:
         raise ValueError(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
         return decoder.decode(repair(payload))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def to_detail(raw: msgspec.Raw, name: str) -> int | None:

@@ -82,3 +82,11 @@ def test_what_an_error_has_no_code_for_is_read_in_its_text_and_not_passed_on(mes
     failure = from_status("fake", "m", 400, {}, body)
     assert failure.code == code
     assert str(message) not in failure.message
+
+
+@pytest.mark.parametrize("content", ["hi", r"\ud800", "\xff"])
+def test_an_event_that_is_nested_too_deeply_is_none(content):
+    nested = "[" * 100_000 + "]" * 100_000
+    payload = f'{{"choices": [{{"delta": {{"content": "{content}"}}}}], "x": {nested}}}'
+    with pytest.raises(ValueError, match="recursion"):
+        to_event(payload.encode("latin-1"))
