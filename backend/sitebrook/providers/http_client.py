@@ -121,31 +121,30 @@ class _Pool:
         self._port = port
         self._tls = tls
         self._open: set[Connection] = set()
-        self._idle: list[Connection] = []
+        self._idle: dict[Connection, float] = {}  # since when, in that order
         self._timer: asyncio.TimerHandle | None = None
+        self._resolving = asyncio.Lock()
         self._addresses: list[Any] = []
         self._addresses_until = 0.0
 
     def take(self) -> Connection | None:
         """An idle connection, if there is one."""
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.popitem()
             if connection.is_usable:
                 return connection
         return None
 
     def give_back(self, connection: Connection) -> None:
         """Keeps the connection for the next request, but not for long."""
-        connection.idle_since = self.loop.time()
-        self._idle.append(connection)
+        self._idle[connection] = self.loop.time()
         if self._timer is None:
             self._timer = self.loop.call_later(_KEEPALIVE_S, self._expire)
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed."""
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle.pop(connection, None)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -158,41 +157,50 @@ class _Pool:
 
     async def connect(self) -> Connection:
         """A new connection. Raises OSError, also when it takes too long."""
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            opened = await start_connection(
-                await self._resolve(),
-                happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S,
-                socket_factory=_open_socket,
-            )
-            try:
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self, self.loop),
-                    sock=opened,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
-                )
-            except BaseException:
-                opened.close()
-                raise
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                connection = await self._connect(await self._resolve())
+        except OSError:
+            self._addresses_until = 0.0  # the server may have moved
+            raise
         self._open.add(connection)
         return connection
 
-    async def _resolve(self) -> list[Any]:
-        if self.loop.time() >= self._addresses_until:
-            self._addresses = await self.loop.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM
+    async def _connect(self, addresses: list[Any]) -> Connection:
+        opened = await start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, socket_factory=_open_socket
+        )
+        try:
+            _, connection = await self.loop.create_connection(
+                lambda: Connection(self, self.loop),
+                sock=opened,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
             )
-            self._addresses_until = self.loop.time() + _ADDRESSES_FOR_S
-        return self._addresses
+        except BaseException:
+            opened.close()
+            raise
+        return connection
+
+    async def _resolve(self) -> list[Any]:
+        """The server's addresses, looked up by the first of those who need them."""
+        async with self._resolving:
+            if self.loop.time() >= self._addresses_until:
+                self._addresses = await self.loop.getaddrinfo(
+                    self._host, self._port, type=socket.SOCK_STREAM
+                )
+                self._addresses_until = self.loop.time() + _ADDRESSES_FOR_S
+            return self._addresses
 
     def _expire(self) -> None:
-        idle, now = self._idle, self.loop.time()
-        while idle and now - idle[0].idle_since >= _KEEPALIVE_S:
-            idle.pop(0).abort()
         self._timer = None
-        if idle:
-            at = idle[0].idle_since + _KEEPALIVE_S
-            self._timer = self.loop.call_at(at, self._expire)
+        now = self.loop.time()
+        for connection, since in list(self._idle.items()):
+            if now - since < _KEEPALIVE_S:
+                self._timer = self.loop.call_at(since + _KEEPALIVE_S, self._expire)
+                return
+            del self._idle[connection]
+            connection.abort()
 
 
 async def _headed(response: Response) -> Response:

@@ -240,7 +240,7 @@ class Response:
         """Of the parser: the response is whole."""
         if self._is_interim:
             self._is_interim = False
-        else:
+        elif not self.is_over:
             self._end()
 
     def _ends_with_connection(self) -> bool:
@@ -263,10 +263,9 @@ class Response:
 class Connection(asyncio.Protocol):
     """The protocol of one socket."""
 
-    __slots__ = ("_is_paused", "_loop", "_pool", "_response", "_transport", "idle_since")
+    __slots__ = ("_is_paused", "_loop", "_pool", "_response", "_transport")
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
-        self.idle_since = 0.0
         self._pool = pool
         self._loop = loop
         self._response: Response | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -319,6 +320,41 @@ async def test_an_address_with_a_login_query_and_spaces_is_sent_as_it_must_be(cl
     assert sent.path == "/a%20b/%C3%A9?c=d"
     assert sent.headers["authorization"] == "Basic bWU6cEBzcw=="
     assert sent.headers["host"] == f"localhost:{upstream.port}"
+
+
+class _Names:
+    """What ``provider.test`` is looked up as: each address once, the last one from then on."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.look_ups = 0
+        self._addresses = addresses
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, *others: object, **named: object) -> object:
+        assert host == "provider.test"
+        address = self._addresses[min(self.look_ups, len(self._addresses) - 1)]
+        self.look_ups += 1
+        return self._real(address, *others, **named)
+
+
+async def test_a_name_is_looked_up_once_for_all_who_ask(client, upstream, monkeypatch):
+    names = _Names("127.0.0.1")
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    upstream.scripts["mine"] = sending(SIZED)
+    target = client.prepare(f"http://provider.test:{upstream.port}/chat/completions", {})
+    responses = await asyncio.gather(*(client.post(target, BODY) for _ in range(20)))
+    assert {await read_all(one) for one in responses} == {TEXT}
+    assert names.look_ups == 1
+
+
+async def test_a_name_is_looked_up_anew_after_its_address_refused(client, upstream, monkeypatch):
+    names = _Names("127.0.0.2", "127.0.0.1")  # only the second is listened on
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    upstream.scripts["mine"] = sending(SIZED)
+    target = client.prepare(f"http://provider.test:{upstream.port}/chat/completions", {})
+    with pytest.raises(OSError, match="Connect"):
+        await client.post(target, BODY)
+    assert await read_all(await client.post(target, BODY)) == TEXT
 
 
 async def _stalling(exchange: Exchange) -> None:
