@@ -124,7 +124,7 @@ async def test_a_slot_is_freed_once_however_a_stream_ends(script, make_router, u
         max_concurrency=2,
         queue_timeout_s=0.5,
         breaker_failures=0,
-        first_delta_timeout_s=0.03,
+        first_delta_timeout_s=0.1 if script == "never-first" else 5,
         rule=UpstreamSettings(attempts=1),
     )
     for _ in range(5):
