@@ -8,6 +8,7 @@
         ├── InvalidRequest        the caller must change the request (param names the field)
         │   ├── BodyTooLarge      the body is over the limit
         │   └── UnsupportedBody   the content type is not one we read
+        ├── RequestTooSlow        the request did not arrive in time
         ├── NotAuthenticated      no key, or one that does not exist or was revoked
         ├── NotPermitted          the key may not do this, or not from this origin
         ├── NotFound              no such thing for this caller
@@ -66,6 +67,12 @@ class UnsupportedBody(InvalidRequest):
     """The content type of the body is not one that this route reads."""
 
     code = "unsupported_media_type"
+
+
+class RequestTooSlow(RequestError):
+    """The request did not arrive in time; the same one may on another connection."""
+
+    code = "request_timeout"
 
 
 class NotAuthenticated(RequestError):

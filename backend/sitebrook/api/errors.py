@@ -25,6 +25,7 @@ _STATUS: Final[tuple[tuple[type[errors.RequestError], int, str], ...]] = (
     (errors.BodyTooLarge, 413, "invalid_request_error"),
     (errors.UnsupportedBody, 415, "invalid_request_error"),
     (errors.InvalidRequest, 400, "invalid_request_error"),
+    (errors.RequestTooSlow, 408, "invalid_request_error"),
     (errors.NotAuthenticated, 401, "authentication_error"),
     (errors.NotPermitted, 403, "permission_error"),
     (errors.NotFound, 404, "invalid_request_error"),

@@ -4,69 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
-import os
 import socket
-import threading
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 
-from sitebrook.api.connection import ClientConnection
-from sitebrook.api.errors import to_reply
-from sitebrook.errors import InvalidRequest
+from sitebrook.cli.bounded_connection import BoundedConnection
+from sitebrook.cli.cut_off import cut_off_after
+from sitebrook.cli.listeners import BACKLOG, stop_listening
 from sitebrook.parts import Parts
 
-_LOG: Final = logging.getLogger(__name__)
-# Thousands of callers who connect within a second wait here instead of being refused.
-BACKLOG: Final = 8192
 # Longer than the proxy keeps an idle connection (4 s in nginx/sitebrook.conf): a request must not
 # meet a connection that is being closed.
 _KEEP_ALIVE_S: Final = 5
-_HEAD_BYTES: Final = 65_536
+# How often uvicorn looks after itself.
+_TICK_S: Final = 0.1
 # Connections whose clients do not read get this long once no answer is under way.
 _CONNECTIONS_S: Final = 1
 # The whole stop takes at most this long beyond the drain; a thread that does not end is cut off.
 _STOP_S: Final = 4.6
-
-
-class BoundedConnection(ClientConnection):
-    """A connection with a bound on the request's head, which httptools does not have."""
-
-    _is_in_head = False
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes of the connection; a head over the bound is answered with 400."""
-        was_in_head = self._is_in_head
-        super().data_received(data)
-        # Of the read in which a head begins it is not known how much is head: it counts as none.
-        if was_in_head and self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The request's headers are over 64 KB.")
-
-    def on_message_begin(self) -> None:
-        """Begins to count."""
-        self._is_in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Ends counting."""
-        self._is_in_head = False
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP in the one error shape, and closes the connection."""
-        body = to_reply(InvalidRequest(msg, code="bad_request")).encode()
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nx-should-retry: false\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
 
 
 class HttpServer(uvicorn.Server):
@@ -77,13 +35,25 @@ class HttpServer(uvicorn.Server):
     """
 
     def __init__(
-        self, app: Callable[..., Any], parts: Parts, on_ready: Callable[[], None] | None = None
+        self,
+        app: Callable[..., Any],
+        parts: Parts,
+        *,
+        on_ready: Callable[[], object] = lambda: None,
+        last_act: Callable[[], object] = lambda: None,
     ) -> None:
         self._open_answers = parts.open_answers
         self._drain_s = parts.settings.server.drain_s
+        self._request_s = parts.settings.server.request_s
+        # Each second, or as often as a short patience needs.
+        self._look_ticks = min(10, max(1, int(self._request_s)))
         self._on_ready = on_ready
+        self._last_act = last_act
         self._draining: asyncio.Task[None] | None = None
         self._is_hurried = False
+        self._looked_at: float | None = None
+        # Whether all of the port's servers stop, so that its connections need no other one.
+        self.gives_up_port = False
         config = uvicorn.Config(
             app,
             loop="none",  # uvloop.run has made it
@@ -110,7 +80,7 @@ class HttpServer(uvicorn.Server):
         if self._draining is None:
             self._open_answers.begin_drain()
             self._draining = asyncio.create_task(self._drain())
-            _cut_off_after(self._drain_s + _STOP_S)
+            cut_off_after(self._drain_s + _STOP_S, self._last_act)
 
     def stop_now(self) -> None:
         """Stops without waiting; answers under way still get their error event."""
@@ -124,13 +94,33 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts; then says that it is ready."""
         await super().startup(sockets)
-        if self._on_ready is not None:
-            self._on_ready()
+        self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Does what is due ten times a second; whether to exit."""
+        if counter % self._look_ticks == 0:
+            self._drop_unfinished_requests()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Closes the port and the connections."""
+        if self.gives_up_port:
+            for listener in sockets or []:
+                stop_listening(listener)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, Any, None]:
         """Leaves signals to the loop: what the process started must end after the server does."""
         yield
+
+    def _drop_unfinished_requests(self) -> None:
+        now = asyncio.get_running_loop().time()
+        # What came while this process was held up was not read: that time counts once at most.
+        elapsed_s = min(now - (self._looked_at or now), 2 * self._look_ticks * _TICK_S)
+        self._looked_at = now
+        for connection in tuple(self.server_state.connections):
+            cast("BoundedConnection", connection).wait_for_request(elapsed_s, self._request_s)
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -142,15 +132,3 @@ class HttpServer(uvicorn.Server):
             left_s = 0 if self._is_hurried else until - loop.time()
             self.config.timeout_graceful_shutdown = max(_CONNECTIONS_S, math.ceil(left_s))
             self.should_exit = True
-
-
-def _cut_off_after(timeout_s: float) -> None:
-    """Ends the process when it is still there: Python waits for its threads without a bound."""
-
-    def end() -> None:
-        _LOG.error("the server did not end in time and is cut off")
-        os._exit(1)
-
-    timer = threading.Timer(timeout_s, end)
-    timer.daemon = True
-    timer.start()

@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import logging
 import os
 import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 import uvloop
 
+from sitebrook.cli.listeners import listen
 from sitebrook.cli.memory import settle_memory
-from sitebrook.cli.session import open_database
+from sitebrook.cli.session import hold_database
 from sitebrook.cli.workers import Workers
 from sitebrook.db.migrate import migrate
 from sitebrook.demo.env_file import DemoKeys, claim_demo_env, read_demo_env, write_demo_env
 from sitebrook.demo.site import ensure_demo
-from sitebrook.errors import StartError
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
 from sitebrook.telemetry.peers import METRICS_FOLDER, clear_peers
 from sitebrook.wiring import build_parts
 
-_BACKLOG: Final = 8192
 DEMO_ENV: Final = "demo.env"
 
 
@@ -40,18 +39,24 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.telemetry.log_level)
     _allow_open_files()
     path = settings.server.data_dir / DEMO_ENV
-    listener = _listen(settings.server.host, settings.server.port)
-    with listener, open_database(settings) as url, claim_demo_env(path) as is_ours:
-        migrate(url)
-        database = dataclasses.replace(settings.database, url=url)
+    with contextlib.ExitStack() as open_things:
+        listeners = listen(settings.server.host, settings.server.port, settings.server.workers)
+        for listener in listeners:
+            open_things.enter_context(listener)
+        held = open_things.enter_context(hold_database(settings))
+        is_ours = open_things.enter_context(claim_demo_env(path))
+        migrate(held.url)
+        database = dataclasses.replace(settings.database, url=held.url)
         settings = dataclasses.replace(settings, database=database)
         demo = _Demo(settings, path, is_ours=is_ours)
         if settings.server.workers > 1:
-            asyncio.run(_serve_by_workers(settings, listener, demo))
+            workers = Workers(settings, listeners, held.leave_unwaited)
+            asyncio.run(_serve_by_workers(settings, workers, demo))
         else:
-            uvloop.run(_serve(settings, listener, demo))
+            uvloop.run(_serve(settings, listeners[0], demo, held.leave_unwaited))
         # With the last server gone, who connects now must be refused instead of waiting.
-        listener.close()
+        for listener in listeners:
+            listener.close()
     end_process()
 
 
@@ -66,7 +71,9 @@ def end_process() -> NoReturn:
     os._exit(0)
 
 
-async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> None:
+async def _serve(
+    settings: Settings, listener: socket.socket, demo: _Demo, last_act: Callable[[], object]
+) -> None:
     # Only here: the parent of workers does without the web framework.
     from sitebrook.app import create_app
     from sitebrook.cli.http_server import HttpServer
@@ -78,7 +85,7 @@ async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> No
     except BaseException:  # also Ctrl-C while the demo documents are read
         await parts.aclose()
         raise
-    server = HttpServer(app, parts)
+    server = HttpServer(app, parts, last_act=last_act)
     loop = asyncio.get_running_loop()
 
     def hear_signal() -> None:
@@ -94,14 +101,14 @@ async def _serve(settings: Settings, listener: socket.socket, demo: _Demo) -> No
     await server.run_on(listener)
 
 
-async def _serve_by_workers(settings: Settings, listener: socket.socket, demo: _Demo) -> None:
+async def _serve_by_workers(settings: Settings, workers: Workers, demo: _Demo) -> None:
     parts = build_parts(settings)
     try:
         announcement = await demo.prepare(parts)
     finally:
         await parts.aclose()
     clear_peers(settings.server.data_dir / METRICS_FOLDER)
-    await Workers(settings, listener).run(lambda: click.echo(announcement))
+    await workers.run(lambda: click.echo(announcement))
 
 
 def _allow_open_files() -> None:
@@ -110,23 +117,6 @@ def _allow_open_files() -> None:
     # macOS says that there is no limit and then refuses to lift it.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise StartError(
-                f"Port {port} on {host} is taken; stop what listens there or set SITEBROOK_PORT."
-            ) from None
-        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
-    return listener
 
 
 class _Demo:

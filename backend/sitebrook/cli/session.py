@@ -18,6 +18,11 @@ def open_database(settings: Settings) -> AbstractContextManager[str]:
     return session.open_database(settings, print_notice)
 
 
+def hold_database(settings: Settings) -> AbstractContextManager[session.HeldDatabase]:
+    """The same, with a way to leave it at once."""
+    return session.hold_database(settings, print_notice)
+
+
 def open_parts(settings: Settings) -> AbstractAsyncContextManager[Parts]:
     """The parts of this process over a migrated database for the length of a block."""
     return session.open_parts(settings, print_notice)

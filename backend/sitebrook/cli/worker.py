@@ -58,7 +58,9 @@ async def _serve(settings: Settings, listener: socket.socket, control: socket.so
 
 async def _obey(reader: asyncio.StreamReader, server: HttpServer) -> None:
     while (command := await reader.readline()) == STOP:
+        server.gives_up_port = True
         server.stop()
+    server.gives_up_port = True
     if command in {STOP_NOW, b""}:  # nothing more: the parent was killed and holds no port
         server.stop_now()
 

@@ -9,10 +9,11 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from sitebrook.cli.cut_off import cut_off_after
 from sitebrook.errors import StartError
 from sitebrook.settings import Settings
 
@@ -28,6 +29,8 @@ _MOST_FAILURES: Final = 5
 _FIRST_PAUSE_S: Final = 0.25
 # A worker ends by itself 4.6 s after the drain at the latest.
 _KILL_S: Final = 4.7
+# The parent, which then stops the database, ends this long after the drain at the latest.
+_STOP_S: Final = 4.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,24 @@ class _Worker:
 
 
 class Workers:
-    """The workers of one port; ``settings.database.url`` is their database."""
+    """The workers of one port, each with a listening socket of it.
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    ``settings.database.url`` is their database. The parent keeps each socket, so that who has
+    connected to a worker that died waits for its replacement. ``last_act`` is for a stop that
+    takes too long.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: Sequence[socket.socket],
+        last_act: Callable[[], object],
+    ) -> None:
         self._count = settings.server.workers
         self._url = settings.database.url or ""
         self._drain_s = settings.server.drain_s
-        self._listener = listener
+        self._listeners = listeners
+        self._last_act = last_act
         self._running: dict[int, _Worker] = {}
         self._ready: set[int] = set()
         self._last_command: bytes | None = None
@@ -110,6 +124,7 @@ class Workers:
     def _stop(self, command: bytes) -> None:
         if not self._is_stopping.is_set():
             asyncio.get_running_loop().call_later(self._drain_s + _KILL_S, self._kill_all)
+            cut_off_after(self._drain_s + _STOP_S, self._last_act)
         self._is_stopping.set()
         self._last_command = command
         for worker in self._running.values():
@@ -128,6 +143,8 @@ class Workers:
             began_at = loop.time()
             status = await self._run_one(index, announce)
             if self._is_stopping.is_set():
+                # Who connects now must come to a worker that still refuses, or be refused.
+                self._listeners[index - 1].close()
                 return
             failures = failures + 1 if loop.time() - began_at < _SETTLED_S else 0
             _LOG.error("a worker has ended", extra={"worker": index, "status": status})
@@ -138,7 +155,7 @@ class Workers:
 
     async def _run_one(self, index: int, announce: Callable[[], None]) -> int:
         """The exit status of a new worker, when it has ended."""
-        worker = await _Worker.start(index, self._listener, self._url)
+        worker = await _Worker.start(index, self._listeners[index - 1], self._url)
         self._running[index] = worker
         if self._last_command is not None:  # the signal came in between
             worker.tell(self._last_command)

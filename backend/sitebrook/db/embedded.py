@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -27,7 +28,7 @@ from sitebrook.db.embedded_server import (
     bring_up,
     broken_cluster,
     connection_failure,
-    has_clients,
+    has_others,
     read_postmaster,
 )
 from sitebrook.errors import StartError
@@ -38,6 +39,8 @@ _log = logging.getLogger(__name__)
 _NEW_CLUSTER_SETTINGS = ("shared_buffers=128MB", "max_connections=100")
 
 _INTERRUPTED_S = 5.0
+# How long the connections of a process that has just ended may outlive it.
+_LINGERING_S = 0.5
 
 
 class EmbeddedPostgres:
@@ -46,8 +49,11 @@ class EmbeddedPostgres:
     def __init__(
         self, home: Path, socket_dir: str, *, notice: str | None = None, hold: _Hold | None = None
     ) -> None:
+        # What connects by this address, here and in child processes, is told from others by it.
+        self._name = f"sitebrook-{os.getpid()}-{secrets.token_hex(4)}"
         # with the port, since PGPORT would otherwise choose another socket
-        query = urlencode({"host": socket_dir, "port": PORT, "user": ROLE}, safe="/")
+        part = {"host": socket_dir, "port": PORT, "user": ROLE, "application_name": self._name}
+        query = urlencode(part, safe="/")
         self.url = f"postgresql+psycopg:///{DATABASE}?{query}"
         self.home = home
         self.socket_dir = Path(socket_dir)
@@ -79,10 +85,27 @@ class EmbeddedPostgres:
             if again.owned:
                 again.leave(data_dir)
             return
-        if self._hold is not None and self._hold.lock.is_held and has_clients(self.socket_dir):
+        if self._hold is not None and self._hold.lock.is_held and self._is_shared():
             self._hold.server.leave_running()
             self._hold.lock.release()
         self.stop()
+
+    def leave_unwaited(self) -> None:
+        """Tells the server to end unless others use it; for a process that has no more time.
+
+        Connections of this process do not matter, and nothing of it may go on afterwards.
+        """
+        hold = self._hold
+        if hold is not None and hold.lock.is_held and not has_others(self.socket_dir, self._name):
+            hold.server.tell_to_stop()
+
+    def _is_shared(self) -> bool:
+        deadline = time.monotonic() + _LINGERING_S
+        while has_others(self.socket_dir, self._name):
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(POLL_S)
+        return False
 
 
 class _FolderLock:

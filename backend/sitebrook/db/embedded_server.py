@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -22,6 +23,7 @@ from sitebrook.errors import StartError
 DATABASE = "sitebrook"
 ROLE = "sitebrook"
 PORT = 5432
+_LOOKING = "sitebrook-look"
 POLL_S = 0.02
 _RELAUNCH_S = 0.2
 _IMMEDIATE_S = 10.0
@@ -91,28 +93,39 @@ def is_serving(pid: int, cluster: Path) -> bool:
 def connection_failure(socket_dir: str) -> str | None:
     """Why the database cannot be opened, or None when it can."""
     try:
-        psycopg.connect(
-            host=socket_dir, port=PORT, dbname=DATABASE, user=ROLE, connect_timeout=2
-        ).close()
+        _look(socket_dir).close()
     except psycopg.OperationalError as error:
         return str(error).partition("\n")[0]
     return None
 
 
-def has_clients(socket_dir: Path) -> bool:
-    """Whether anybody else is connected; a server that cannot tell counts as used."""
+def has_others(socket_dir: Path, ours: str) -> bool:
+    """Whether anybody is connected under another application name than ``ours``.
+
+    PostgreSQL ends a connection some time after its client has. A server that cannot tell counts
+    as used.
+    """
     query = (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' "
+        "AND application_name <> ALL (%s)"
     )
     try:
-        with psycopg.connect(
-            host=str(socket_dir), port=PORT, dbname=DATABASE, user=ROLE, connect_timeout=2
-        ) as connection:
-            row = connection.execute(query).fetchone()
+        with _look(str(socket_dir)) as connection:
+            row = connection.execute(query, ([ours, _LOOKING],)).fetchone()
     except psycopg.OperationalError:
         return True
     return row is not None and row[0] > 0
+
+
+def _look(socket_dir: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(
+        host=socket_dir,
+        port=PORT,
+        dbname=DATABASE,
+        user=ROLE,
+        connect_timeout=2,
+        application_name=_LOOKING,
+    )
 
 
 # Servers that were left to others: their Popen objects must not be dropped, which would warn.
@@ -143,6 +156,11 @@ class Server:
             with contextlib.suppress(OSError):  # not ours, or not empty after a crash
                 Path(self.postmaster.socket_dir).rmdir()
         return True
+
+    def tell_to_stop(self) -> None:
+        """Begins the stop: clients are disconnected, then it ends by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.postmaster.pid, signal.SIGINT)
 
     def leave_running(self) -> None:
         """Lets the server outlive its owner, for the others that are connected."""

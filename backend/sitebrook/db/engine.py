@@ -26,7 +26,7 @@ _USED_AT: Final = "used_at"
 _PING: Final = text("SELECT 1")
 CONNECT_ARGS: Final[Mapping[str, Any]] = {
     "connect_timeout": _POOL_WAIT_S,
-    "application_name": "sitebrook",
+    "fallback_application_name": "sitebrook",
     "options": f"-c statement_timeout={_STATEMENT_S}s",
     # A host that vanished is noticed by what was sent to it, or by its silence.
     "tcp_user_timeout": _SILENCE_S * 1000,

@@ -77,6 +77,12 @@ class ServerSettings:
         "a stream whose client took nothing for this long is ended",
         least=0.001,
     )
+    request_s: float = setting(
+        30.0,
+        "SITEBROOK_REQUEST_S",
+        "a request arrives whole within this time, or at 4 KB/s from then on",
+        least=0.1,
+    )
     ticket_lifetime_s: float = setting(
         60.0,
         "SITEBROOK_TICKET_LIFETIME_S",

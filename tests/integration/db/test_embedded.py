@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.commands import wait_until
 from tests.integration.db.servers import (
     IS_ROOT,
     cluster_of,
@@ -47,7 +48,9 @@ def test_a_database_with_vectors_is_made_on_first_use_and_keeps_its_data(data_di
 
 def test_an_owner_that_leaves_a_used_server_forgets_it_without_a_warning(data_dir: Path) -> None:
     postgres = start(data_dir, fsync=False)
-    engine = sa.create_engine(postgres.url, poolclass=sa.NullPool)
+    other = find_running(data_dir)
+    assert other is not None
+    engine = sa.create_engine(other.url, poolclass=sa.NullPool)
     with engine.connect():
         postgres.leave(data_dir)
         assert find_running(data_dir) is not None
@@ -55,6 +58,28 @@ def test_an_owner_that_leaves_a_used_server_forgets_it_without_a_warning(data_di
     del postgres
     gc.collect()  # an unreaped process would be reported here
     start(data_dir, fsync=False).stop()
+
+
+def test_connections_of_the_owner_do_not_keep_the_server(data_dir: Path) -> None:
+    postgres = start(data_dir, fsync=False)
+    engine = sa.create_engine(postgres.url, poolclass=sa.NullPool)
+    with engine.connect():
+        postgres.leave(data_dir)
+        assert find_running(data_dir) is None
+    engine.dispose()
+
+
+def test_a_server_is_told_to_end_without_a_wait(data_dir: Path) -> None:
+    postgres = start(data_dir, fsync=False)
+    other = find_running(data_dir)
+    assert other is not None
+    engine = sa.create_engine(other.url, poolclass=sa.NullPool)
+    with engine.connect():
+        postgres.leave_unwaited()
+        assert find_running(data_dir) is not None
+    engine.dispose()
+    wait_until(lambda: postgres.leave_unwaited() or find_running(data_dir) is None)
+    postgres.stop()
 
 
 def test_only_the_servers_user_reaches_it_and_only_by_its_socket(private_folder: Path) -> None:
@@ -145,11 +170,11 @@ def test_a_second_process_joins_and_does_not_stop_it(filled: Path) -> None:
     script = """
 pg = start(data_dir)
 pg.stop()
-print(pg.owned, pg.url, find_running(data_dir).owned)
+print(pg.owned, pg.socket_dir, find_running(data_dir).owned)
 """
     with python(script, filled) as process:
         said = process.communicate()[0].split()
-    assert said == ["False", postgres.url, "False"]
+    assert said == ["False", str(postgres.socket_dir), "False"]
     assert rows(postgres, "SELECT text FROM note") == [("kept",)]
     postgres.stop()
 
@@ -191,8 +216,8 @@ def test_a_path_that_no_socket_address_takes_is_served_from_a_short_one(
     assert postgres.socket_dir.parent == Path("/tmp")
     assert stat.S_IMODE(postgres.socket_dir.stat().st_mode) == 0o700
     assert rows(postgres, "SELECT text FROM note") == [("kept",)]
-    with python("print(find_running(data_dir).url)", data_dir) as process:
-        assert process.communicate()[0].strip() == postgres.url
+    with python("print(find_running(data_dir).socket_dir)", data_dir) as process:
+        assert process.communicate()[0].strip() == str(postgres.socket_dir)
     postgres.stop()
     data_dir.rename(filled)
     assert not postgres.socket_dir.exists()

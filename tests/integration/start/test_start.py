@@ -6,6 +6,7 @@ import re
 import signal
 import stat
 import urllib.request
+from pathlib import Path
 
 import pytest
 from tests.commands import wait_until
@@ -108,7 +109,11 @@ def test_a_lost_secret_key_is_made_anew_and_the_page_key_stays(
 def test_the_run_script_serves_with_what_is_installed_and_ends_with_ctrl_c(
     installation: Installation,
 ) -> None:
-    with installation.serving(ROOT / "scripts" / "run") as server:
+    with installation.serving(ROOT / "scripts" / "run", "--workers", "2") as server:
+        pid = server.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+        assert sum(b"sitebrook.cli.worker" in command for command in commands) == 2
         assert ask(installation, "How do I add documents?")["citations"]
         os.kill(server.process.pid, signal.SIGINT)
         assert server.process.wait(20) == 0

@@ -151,10 +151,16 @@ def serving(
     database_url: str, upstream: FakeUpstream, folder: Path, **env: str
 ) -> Iterator[RunningServer]:
     """A server that asks the upstream."""
+    config = write_config(upstream, folder)
+    with running_server(database_url, SITEBROOK_CONFIG=config, **env) as server:
+        yield server
+
+
+def write_config(upstream: FakeUpstream, folder: Path) -> str:
+    """The path of a settings file that names the upstream."""
     config = folder / "stop.toml"
     config.write_text(_CONFIG.format(base_url=upstream.base_url), "utf-8")
-    with running_server(database_url, SITEBROOK_CONFIG=str(config), **env) as server:
-        yield server
+    return str(config)
 
 
 @contextlib.asynccontextmanager

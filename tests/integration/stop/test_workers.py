@@ -133,11 +133,10 @@ async def test_workers_that_cannot_start_end_the_start(
     two_workers: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SITEBROOK_NONSENSE", "1")
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        pytest.raises(StartError, match=r"Worker \d ended during the start, with status 1"),
-    ):
-        await Workers(two_workers, listener).run(lambda: pytest.fail("announced"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        workers = Workers(two_workers, [listener, listener], lambda: None)
+        with pytest.raises(StartError, match=r"Worker \d ended during the start, with status 1"):
+            await workers.run(lambda: pytest.fail("announced"))
 
 
 @pytest.mark.soak
