@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import new_database
 from tests.servers import RunningServer, running_server
 from tests.soak.environments import CLIENTS, node, node_folder, python_with
 
@@ -52,13 +53,11 @@ _CLIENTS: dict[str, Command] = {
 
 
 @pytest.fixture(scope="module")
-def server(
-    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose model is the mock; it has nothing to cite."""
     config = tmp_path_factory.mktemp("clients") / "sitebrook.toml"
     config.write_text(_CONFIG, "utf-8")
-    with running_server(session_database_url, SITEBROOK_CONFIG=str(config)) as running:
+    with new_database() as url, running_server(url, SITEBROOK_CONFIG=str(config)) as running:
         yield running
 
 

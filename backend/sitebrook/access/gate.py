@@ -177,7 +177,7 @@ class Gate:
         if credentials.origin is not None and credentials.origin != token.origin:
             raise _foreign_origin(credentials.origin)
         _check_origin(site, credentials, is_required=False)
-        return Caller(site, key.id, "visitor", credentials.origin, token.visitor_id)
+        return Caller(site, key.id, "visitor", token.origin, token.visitor_id)
 
     async def _find_key_by_id(self, key_id: str) -> tuple[Key, Site]:
         """The key that a token or ticket was made with, and its site."""

@@ -14,12 +14,10 @@ from sitebrook.api.exchange import Exchange
 from sitebrook.api.frames import ChunkFormat, CompletionBuilder
 from sitebrook.api.http import (
     ClientLeft,
-    check_json_type,
-    decode_json,
     head_of,
     method_of,
     parts_of,
-    read_body,
+    read_json,
     send_reply,
 )
 from sitebrook.api.latency import timings_of
@@ -60,8 +58,7 @@ async def _read_question(
     limits = parts.settings.limits
     caller = await parts.gate.find_caller(head.to_credentials())
     timings.site_id = caller.site.id
-    check_json_type(head)
-    wire = decode_json(await read_body(receive, head, max_bytes=limits.body_bytes), _DECODER)
+    wire = await read_json(receive, head, _DECODER, max_bytes=limits.body_bytes)
     return wire, to_question(wire, caller, base_url=head.own_origin, limits=limits)
 
 

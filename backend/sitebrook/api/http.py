@@ -124,6 +124,14 @@ def check_json_type(head: RequestHead) -> None:
         )
 
 
+async def read_json(
+    receive: Receive, head: RequestHead, decoder: msgspec.json.Decoder[T], *, max_bytes: int
+) -> T:
+    """The typed JSON body of a request. Raises what its parts below and above raise."""
+    check_json_type(head)
+    return decode_json(await read_body(receive, head, max_bytes=max_bytes), decoder)
+
+
 def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """The typed body, with U+FFFD for NUL and for half a surrogate pair, which no text may hold.
 

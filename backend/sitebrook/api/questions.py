@@ -7,12 +7,11 @@ from typing import Final, cast
 from sitebrook.access.gate import Caller
 from sitebrook.api.contents import check_contents
 from sitebrook.api.schemas.chat import ChatRequest, Retrieval
-from sitebrook.chat.question import Question, RetrievalOptions
+from sitebrook.chat.question import MAX_MESSAGE_CHARACTERS, Question, RetrievalOptions
 from sitebrook.errors import InvalidRequest
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
 from sitebrook.settings import LimitSettings
 
-MAX_MESSAGE_CHARACTERS: Final = 100_000
 MAX_SCHEMA_DEPTH: Final = 64
 # What a visitor's request may carry; see ChatRequest.
 _REFUSED_OF_VISITORS: Final = (

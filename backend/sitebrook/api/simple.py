@@ -15,12 +15,10 @@ from sitebrook.api.exchange import Exchange
 from sitebrook.api.http import (
     ClientLeft,
     RequestHead,
-    check_json_type,
-    decode_json,
     head_of,
     method_of,
     parts_of,
-    read_body,
+    read_json,
 )
 from sitebrook.api.latency import timings_of
 from sitebrook.api.schemas.simple import ContentFrame, LastFrame, SimpleRequest
@@ -104,8 +102,7 @@ async def _read_question(scope: Scope, receive: Receive) -> Question:
     else:
         caller = await parts.gate.find_caller(head.to_credentials())
         timings_of(scope).site_id = caller.site.id
-        check_json_type(head)
-        wire = decode_json(await read_body(receive, head, max_bytes=limits.body_bytes), _DECODER)
+        wire = await read_json(receive, head, _DECODER, max_bytes=limits.body_bytes)
     return from_simple(wire, caller, base_url=head.own_origin, limits=limits)
 
 

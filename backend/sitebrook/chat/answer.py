@@ -34,7 +34,7 @@ AnswerEvent = Delta | Cited | Finish | Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LinkedPassage:
     """A passage of the prompt and the link that opens its document."""
 
     passage: CitedPassage
@@ -90,14 +90,14 @@ class Answer:
         self,
         origin: AnswerOrigin,
         stream: ProviderStream,
-        sources: Sequence[Source],
+        passages: Sequence[LinkedPassage],
         writer: TurnWriter,
         *,
         cites: bool,
     ) -> None:
         self.origin = origin
         self._stream = stream
-        self._sources = sources
+        self._passages = passages
         self._writer = writer
         self._cites = cites
         self._numbers: dict[int, int] = {}
@@ -166,7 +166,9 @@ class Answer:
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)
         if choice is None:
-            marker_filter = MarkerFilter(len(self._sources), self._numbers) if self._cites else None
+            marker_filter = (
+                MarkerFilter(len(self._passages), self._numbers) if self._cites else None
+            )
             choice = self._choices[index] = _Choice(marker_filter)
         return choice
 
@@ -199,9 +201,9 @@ class Answer:
         text = "".join(choice.text)
         for number, index in self._numbers.items():
             if index in named and index not in self._citations:
-                source = self._sources[number - 1]
+                linked = self._passages[number - 1]
                 self._citations[index] = to_citation(
-                    index, source.passage, url=source.url, answer=text
+                    index, linked.passage, url=linked.url, answer=text
                 )
         return tuple(self._citations[index] for index in sorted(named))
 

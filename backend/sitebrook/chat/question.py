@@ -9,6 +9,8 @@ from typing import Final
 from sitebrook.access.gate import Caller
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
 
+MAX_MESSAGES: Final = 200
+MAX_MESSAGE_CHARACTERS: Final = 100_000
 # PostgreSQL stores no NUL, and UTF-8 has no half of a surrogate pair.
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from sitebrook.chat.accounts import AnswerAccount
-from sitebrook.chat.answer import Answer, AnswerOrigin, Source
+from sitebrook.chat.answer import Answer, AnswerOrigin, LinkedPassage
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.history import to_window, without_markers
 from sitebrook.chat.question import Question
@@ -67,7 +67,9 @@ class ChatService:
             # A question to a known conversation is kept whatever becomes of it.
             self._keep(question, question.conversation_id)
         passages = await self._search(question, history, timings)
-        sources = [Source(passage, await self._link(question, passage)) for passage in passages]
+        linked = [
+            LinkedPassage(passage, await self._link(question, passage)) for passage in passages
+        ]
         request = self._to_request(question, history, passages)
         since = time.perf_counter()
         opened = await parts.router.open(model, request)
@@ -92,7 +94,7 @@ class ChatService:
             ),
         )
         filters = question.cites and not question.retrieval.is_off
-        return Answer(origin, opened.stream, sources, parts.writer, cites=filters)
+        return Answer(origin, opened.stream, linked, parts.writer, cites=filters)
 
     def _keep(self, question: Question, conversation_id: str) -> None:
         caller = question.caller

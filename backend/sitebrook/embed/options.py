@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict, cast
 
 import msgspec
 
 from sitebrook.access.gate import Caller
 from sitebrook.access.sites import Site
-from sitebrook.chat.question import Question, RetrievalOptions, clean_text
+from sitebrook.chat.question import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_MESSAGES,
+    Question,
+    RetrievalOptions,
+    clean_text,
+)
 from sitebrook.errors import InvalidRequest
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
 from sitebrook.settings import Settings
 
-MAX_MESSAGE_CHARACTERS: Final = 100_000
-MAX_HISTORY_MESSAGES: Final = 200
 _AT_PATH: Final = re.compile(r" - at `\$\.([^`]*)`$")
 
 Text = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARACTERS)]
@@ -55,7 +59,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     retrieval: bool = True
     system: Text | None = None
-    history: Annotated[tuple[Turn, ...], msgspec.Meta(max_length=MAX_HISTORY_MESSAGES)] = ()
+    history: Annotated[tuple[Turn, ...], msgspec.Meta(max_length=MAX_MESSAGES)] = ()
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
@@ -89,8 +93,12 @@ def to_asked(question: str, options: Mapping[str, Any]) -> Asked:
     if unknown:
         known = ", ".join(Options.__annotations__)
         raise TypeError(f"There is no option '{min(unknown)}'. Known: {known}.")
+    given = {**options, "question": question}
+    if isinstance(history := options.get("history"), list | tuple):
+        # A struct that is one already would be taken unchecked.
+        given["history"] = [_to_mapping(turn) for turn in cast("Sequence[object]", history)]
     try:
-        asked = msgspec.convert({**options, "question": question}, Asked)
+        asked = msgspec.convert(given, Asked)
     except msgspec.ValidationError as error:
         found = _AT_PATH.search(str(error))
         param = found[1] if found else None
@@ -99,3 +107,7 @@ def to_asked(question: str, options: Mapping[str, Any]) -> Asked:
     if not clean_text(asked.question).strip():
         raise InvalidRequest("The question is empty.", param="question")
     return asked
+
+
+def _to_mapping(turn: object) -> object:
+    return msgspec.structs.asdict(turn) if isinstance(turn, Turn) else turn

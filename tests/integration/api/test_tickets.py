@@ -99,6 +99,10 @@ def test_a_ticket_works_from_its_own_origin_only(api: Api, visitor: dict[str, st
     for origin in (api.other.origin, api.server.url, "null", "https://evil.example.com"):
         refused = _use(api, _ticket(api, visitor), origin=origin)
         assert_is_error(refused, 403, "origin_not_allowed")
+    # Also when the request for it named none.
+    bare = {"authorization": visitor["authorization"]}
+    refused = _use(api, _ticket(api, bare), origin=api.server.url)
+    assert_is_error(refused, 403, "origin_not_allowed")
     # A server's ticket names no origin: any of the site's own will do.
     assert _use(api, _ticket(api, api.site.server), origin=PAGE_ORIGIN).status == 200
     refused = _use(api, _ticket(api, api.site.server), origin=api.other.origin)

@@ -212,6 +212,9 @@ async def test_leaving_a_one_shot_stream_ends_its_session(upstream: FakeUpstream
         ("x", {"model": 5}, "model"),
         ("x", {"history": [{"role": "system", "content": "x"}]}, "history[0].role"),
         ("x", {"history": [{"role": "user", "content": "x"}] * 201}, "history"),
+        ("x", {"history": [embed.Turn("system", "x")]}, "history[0].role"),  # pyright: ignore[reportArgumentType]
+        ("x", {"history": (embed.Turn("user", "x" * 100_001),)}, "history[0].content"),
+        ("x", {"history": 5}, "history"),
     ],
 )
 async def test_a_wrong_option_is_named(question: Any, options: dict[str, Any], param: str) -> None:

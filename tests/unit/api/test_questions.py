@@ -8,9 +8,9 @@ import pytest
 
 from sitebrook.access.gate import Caller
 from sitebrook.access.sites import Site
-from sitebrook.api.questions import MAX_MESSAGE_CHARACTERS, to_question
+from sitebrook.api.questions import to_question
 from sitebrook.api.schemas.chat import ChatRequest
-from sitebrook.chat.question import Question
+from sitebrook.chat.question import MAX_MESSAGE_CHARACTERS, Question
 from sitebrook.errors import InvalidRequest
 from sitebrook.settings import LimitSettings
 

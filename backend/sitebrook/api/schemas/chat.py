@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from sitebrook.chat.citations import Citation
+from sitebrook.chat.question import MAX_MESSAGES
 from sitebrook.providers.protocol import (
     Logprobs,
     NamedToolChoice,
@@ -49,7 +50,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     ``seed`` are ignored, everything else is refused with 400.
     """
 
-    messages: Annotated[list[PromptMessage], msgspec.Meta(min_length=1, max_length=200)]
+    messages: Annotated[list[PromptMessage], msgspec.Meta(min_length=1, max_length=MAX_MESSAGES)]
     model: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

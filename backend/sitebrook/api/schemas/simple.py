@@ -8,10 +8,10 @@ import msgspec
 
 from sitebrook.api.schemas.chat import PositiveInt
 from sitebrook.chat.citations import Citation
+from sitebrook.chat.question import MAX_MESSAGE_CHARACTERS, MAX_MESSAGES
 
 MAX_QUESTION_CHARACTERS = 8000
-MAX_HISTORY_MESSAGES = 200
-Text = Annotated[str, msgspec.Meta(max_length=100_000)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARACTERS)]
 
 
 class HistoryMessage(msgspec.Struct, frozen=True):
@@ -29,9 +29,7 @@ class SimpleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     question: Annotated[str, msgspec.Meta(max_length=MAX_QUESTION_CHARACTERS)]
-    history: (
-        Annotated[list[HistoryMessage], msgspec.Meta(max_length=MAX_HISTORY_MESSAGES)] | None
-    ) = None
+    history: Annotated[list[HistoryMessage], msgspec.Meta(max_length=MAX_MESSAGES)] | None = None
     model: str | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     max_tokens: PositiveInt | None = None
