@@ -137,7 +137,10 @@ class Exchange:
         """
         early = self._loop.call_later(self._clocks.early_start_s, self._start_early)
         try:
-            self._connection.write(await self._tell(form))
+            last = await self._tell(form)
+            if not self._has_begun:
+                await self._begin()
+            self._connection.write(last)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._has_begun = True  # an early start would come too late
@@ -170,23 +173,25 @@ class Exchange:
 
         def show_at_once() -> None:
             if self._has_begun and not connection.is_full:
-                self._show(answer.take_deltas(), form)
+                self._write(self._to_frames(answer.take_deltas(), form))
 
         answer.on_ready(show_at_once)
         async with contextlib.aclosing(answer.batches()) as batches:
             async for batch in batches:
-                if not self._has_begun:
+                frames = self._to_frames(batch, form)
+                if frames and not self._has_begun:
                     await self._begin()
-                self._show(batch, form)
+                self._write(frames)
                 if connection.is_full:
                     await connection.drain()
 
-    def _show(self, batch: list[AnswerEvent], form: StreamFormat) -> None:
+    def _to_frames(self, batch: list[AnswerEvent], form: StreamFormat) -> bytes:
+        """The frames of events, which count as given to the client."""
         frames: list[bytes] = []
         for event in batch:
             self.note(event)
             frames.append(form.encode(event))
-        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     async def _begin(self) -> None:
         # So that sending the head waits for nothing, and no frame can come before it.

@@ -12,6 +12,7 @@ from sitebrook.access.limits import ProcessLimiter
 from sitebrook.api.exchange import KEEP_ALIVE, Exchange
 from sitebrook.api.frames import ChunkFormat
 from sitebrook.api.http import ClientLeft
+from sitebrook.api.simple import SimpleFormat
 from sitebrook.api.ticker import Ticker
 from sitebrook.chat.answer import Answer, AnswerOrigin
 from sitebrook.chat.open_answers import OpenAnswers
@@ -28,7 +29,7 @@ class _Stream:
     def __init__(self) -> None:
         self.is_closed = False
         self.goes_on = asyncio.Event()
-        self._events = [Delta(content="a"), Finish(0, "stop")]
+        self.events: list[Any] = [Delta(content="a"), Finish(0, "stop")]
 
     def on_ready(self, listener: Callable[[], None]) -> None:
         pass
@@ -40,11 +41,11 @@ class _Stream:
         return self
 
     async def __anext__(self) -> Any:
-        if not self._events:
+        if not self.events:
             raise StopAsyncIteration
-        if len(self._events) == 1:
+        if len(self.events) == 1:
             await self.goes_on.wait()
-        return self._events.pop(0)
+        return self.events.pop(0)
 
     async def aclose(self) -> None:
         self.is_closed = True
@@ -274,3 +275,20 @@ async def test_nothing_is_written_before_the_head_while_an_earlier_response_is_u
         with pytest.raises(Unavailable):
             await asking
         assert (scene.sent, scene.connection.frames) == ([], [])
+
+
+async def test_the_response_begins_with_the_first_frame_not_with_a_delta_that_is_not_shown() -> (
+    None
+):
+    scene = _Scene()
+    scene.stream.events = [Delta(reasoning_content="Hm."), Finish(0, "stop")]
+    asking = asyncio.create_task(scene.exchange.stream(SimpleFormat()))
+    scene.due.set()
+    await _steps(5)
+    assert (scene.sent, scene.connection.frames) == ([], [])
+    scene.stream.goes_on.set()
+    await asking
+    last, end = scene.connection.frames
+    assert b'"finish_reason":"stop"' in last
+    assert end == b"data: [DONE]\n\n"
+    assert scene.sent == ["http.response.start", "http.response.body"]
