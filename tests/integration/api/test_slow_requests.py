@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.databases import new_database
 from tests.servers import RunningServer, running_server
 
 REQUEST_S = 1.0
@@ -25,13 +26,11 @@ delta_delay_s = 0.2
 
 
 @pytest.fixture(scope="module")
-def server(
-    session_database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     config = tmp_path_factory.mktemp("slow") / "slow.toml"
     config.write_text(CONFIG, "utf-8")
     env = {"SITEBROOK_REQUEST_S": str(REQUEST_S), "SITEBROOK_CONFIG": str(config)}
-    with running_server(session_database_url, **env) as running:
+    with new_database() as url, running_server(url, **env) as running:
         yield running
 
 

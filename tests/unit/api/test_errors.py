@@ -24,6 +24,7 @@ _STATUS = {
     errors.InvalidRequest: 400,
     errors.BodyTooLarge: 413,
     errors.UnsupportedBody: 415,
+    errors.RequestTooSlow: 408,
     errors.NotAuthenticated: 401,
     errors.NotPermitted: 403,
     errors.NotFound: 404,
