@@ -80,7 +80,10 @@ async def test_a_short_failure_is_mended_by_trying_again(make_router, upstream, 
 async def test_whatever_fails_at_the_first_is_answered_by_the_second(
     script, outcome, tries, make_router, upstream, second, told
 ):
-    router = make_router(f"first/{script}", "second/normal", first_delta_timeout_s=0.1)
+    first_delta_timeout_s = 0.2 if script == "never-first" else 5
+    router = make_router(
+        f"first/{script}", "second/normal", first_delta_timeout_s=first_delta_timeout_s
+    )
     opened = await router.open("m", REQUEST)
     assert opened.provider == "second"
     assert (await read(opened.stream)).text == TEXT
@@ -125,7 +128,7 @@ async def test_a_retry_after_that_fits_is_waited_for(make_router, upstream):
     began = time.monotonic()
     opened = await router.open("m", REQUEST)
     assert (await read(opened.stream)).text == TEXT
-    assert 0.2 <= time.monotonic() - began < 0.5
+    assert 0.2 <= time.monotonic() - began < 2
     assert len(upstream.requests) == 2
 
 

@@ -90,7 +90,7 @@ async def test_a_full_provider_is_passed_over_after_a_short_wait(make_router, up
     assert held.provider == "first"
     began = time.monotonic()
     assert await answered_by(router) == "second"
-    assert 0.05 <= time.monotonic() - began < 0.5
+    assert 0.05 <= time.monotonic() - began < 2
     await held.stream.aclose()
     upstream.scripts["stall"] = SCRIPTS["normal"]
     assert await answered_by(router) == "first"
@@ -186,7 +186,7 @@ async def test_the_time_of_an_attempt_is_its_own(make_router, upstream, told):
     upstream.scripts["late"] = late
     router = make_router("first/late", rule=UpstreamSettings(attempts=1))
     await refusal(router)
-    assert 0.1 <= told.seconds[0] < 0.5
+    assert 0.1 <= told.seconds[0] < 2
 
 
 async def test_no_slot_is_lost_wherever_opening_is_cancelled(make_router, upstream):
