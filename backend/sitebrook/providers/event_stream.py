@@ -22,7 +22,8 @@ class WireReader(Protocol):
     """What one upstream's events mean; made for one answer and read to its end once.
 
     ``ready`` holds the events to give, in order. ``has_begun`` says whether the upstream has begun
-    to answer, ``is_over`` whether the answer is whole; then its Usage is the last of ``ready``.
+    to answer, ``is_over`` whether the answer is whole; then the Usage, if the upstream told it, is
+    the last of ``ready``.
     """
 
     ready: deque[ProviderEvent]

@@ -10,7 +10,6 @@ import msgspec
 from sitebrook.providers import faults
 from sitebrook.providers.extras import ExtraReader, MalformedExtra
 from sitebrook.providers.protocol import Delta, Finish, ProviderEvent, ProviderRequest, Usage
-from sitebrook.providers.tokens import estimate_prompt_tokens, estimate_tokens, text_beside
 from sitebrook.providers.wire import (
     PlainEvent,
     WireChoice,
@@ -39,7 +38,6 @@ class OpenAIReader:
         "_provider",
         "_request",
         "_seen",
-        "_texts",
         "_usage",
         "has_begun",
         "is_over",
@@ -53,7 +51,6 @@ class OpenAIReader:
         self._is_plain = True
         self._provider = provider
         self._request = request
-        self._texts: list[str] = []
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._usage: WireUsage | None = None
@@ -87,7 +84,6 @@ class OpenAIReader:
             if delta is not None and (content := delta.content):
                 if "\0" in content:
                     content = to_text(content)
-                self._texts.append(content)
                 self.ready.append(Delta(index=index, content=content))
             if choice.finish_reason:
                 self._finish(index, choice.finish_reason)
@@ -131,7 +127,6 @@ class OpenAIReader:
             content = wire.content
             if content:
                 content = to_text(content)
-                self._texts.append(content)
             if (
                 wire.tool_calls
                 or choice.logprobs
@@ -154,11 +149,8 @@ class OpenAIReader:
     def _take_extras(self, choice: WireChoice, wire: WireDelta, content: str) -> None:
         reader = self._extras.setdefault(choice.index, ExtraReader())
         delta = reader.read(choice, wire, content)
-        if delta.tool_calls or delta.refusal or delta.reasoning_content:
-            self._texts.append(text_beside(delta))
-        elif not delta.content and not delta.logprobs:
-            return
-        self.ready.append(delta)
+        if delta != Delta(index=delta.index):
+            self.ready.append(delta)
 
     def _is_whole(self, *, is_done: bool) -> bool:
         """Whether every choice was finished; without ``[DONE]`` that means all that were asked."""
@@ -167,17 +159,13 @@ class OpenAIReader:
         return is_done or len(self._finished) >= self._request.options.n
 
     def _complete(self) -> None:
-        self.ready.append(self._to_usage())
-        self.is_over = True
-
-    def _to_usage(self) -> Usage:
         sent = self._usage
         if sent is not None and sent.prompt_tokens is not None:
-            return Usage(
+            usage = Usage(
                 sent.prompt_tokens,
                 sent.completion_tokens or 0,
                 cached_tokens=to_detail(sent.prompt_tokens_details, "cached_tokens"),
                 reasoning_tokens=to_detail(sent.completion_tokens_details, "reasoning_tokens"),
             )
-        completion = estimate_tokens("".join(self._texts))
-        return Usage(estimate_prompt_tokens(self._request), completion, is_estimated=True)
+            self.ready.append(usage)
+        self.is_over = True

@@ -223,7 +223,7 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of the whole generation; the last event of a stream, always there.
+    """Tokens of the whole generation, the last event: always of an answer, of a stream if told.
 
     ``cached_tokens`` are the part of the prompt that the provider had in its cache and
     ``reasoning_tokens`` the part of the completion that it thought with; None when it did not say.
@@ -250,9 +250,10 @@ class StreamEnd(msgspec.Struct, frozen=True):
 
 
 class ProviderStream(Protocol):
-    """The events of one generation, in order: every choice ended by one Finish, then one Usage.
+    """The events of one generation, in order: every choice ended by one Finish, then the Usage.
 
-    Raises ProviderError when it breaks off; ``aclose`` ends the upstream's work. It is read once.
+    There is no Usage where the upstream tells none. Raises ProviderError when it breaks off;
+    ``aclose`` ends the upstream's work. It is read once.
     """
 
     @property

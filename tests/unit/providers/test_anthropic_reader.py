@@ -129,9 +129,8 @@ def test_counts_are_cumulative_each_by_itself(usages, total):
     assert (usage.prompt_tokens, usage.completion_tokens) == (total, 5)
 
 
-def test_tokens_of_an_answer_whose_end_does_not_count_them_are_estimated():
+def test_an_answer_whose_end_does_not_count_its_tokens_has_no_usage():
     reader = _read(START, *text_block(), {"type": "message_delta", "delta": {"stop_reason": "x"}})
     reader.end()
-    usage = reader.ready[-1]
-    assert isinstance(usage, Usage)
-    assert usage.is_estimated
+    assert reader.is_over
+    assert isinstance(reader.ready[-1], Finish)

@@ -17,7 +17,6 @@ from sitebrook.providers.protocol import (
     ToolCallDelta,
     Usage,
 )
-from sitebrook.providers.tokens import estimate_prompt_tokens, estimate_tokens
 from sitebrook.providers.wire import decode_event, to_extra, to_text
 
 _NOTHING: Final = msgspec.Raw()
@@ -96,7 +95,6 @@ class AnthropicReader:
         self._provider = provider
         self._request = request
         self._calls: dict[int, _Call] = {}
-        self._texts: list[str] = []
         self._is_finished = False
         self._counts: dict[str, int] = {}
 
@@ -179,19 +177,13 @@ class AnthropicReader:
             self._give_arguments(call, call.whole)
 
     def _give_text(self, text: str) -> None:
-        text = to_text(text)
-        self._texts.append(text)
-        self.ready.append(Delta(content=text))
+        self.ready.append(Delta(content=to_text(text)))
 
     def _give_thought(self, thought: str) -> None:
-        thought = to_text(thought)
-        self._texts.append(thought)
-        self.ready.append(Delta(reasoning_content=thought))
+        self.ready.append(Delta(reasoning_content=to_text(thought)))
 
     def _give_arguments(self, call: _Call, arguments: str) -> None:
-        arguments = to_text(arguments)
-        self._texts.append(arguments)
-        function = FunctionDelta(arguments=arguments)
+        function = FunctionDelta(arguments=to_text(arguments))
         self._give_call(ToolCallDelta(index=call.number, function=function))
 
     def _give_call(self, call: ToolCallDelta) -> None:
@@ -211,14 +203,9 @@ class AnthropicReader:
                 self._counts[name] = count
 
     def _complete(self) -> None:
-        self.is_over = True
-        self.ready.append(self._to_usage())
-
-    def _to_usage(self) -> Usage:
         counts = self._counts
         if "input_tokens" in counts and _OUTPUT in counts:
             prompt = sum(counts.get(name, 0) for name in _INPUT)
             cached = counts.get("cache_read_input_tokens") or None
-            return Usage(prompt, counts[_OUTPUT], cached_tokens=cached)
-        completion = estimate_tokens("".join(self._texts))
-        return Usage(estimate_prompt_tokens(self._request), completion, is_estimated=True)
+            self.ready.append(Usage(prompt, counts[_OUTPUT], cached_tokens=cached))
+        self.is_over = True
