@@ -92,6 +92,9 @@ test("a broken answer keeps its text and offers a retry", () => {
 test("visitors read words that are meant for them", () => {
   const busy = new AnswerFailure("refused", "Full house.", { status: 429, retryAfterMs: 41_200 });
   expect(toNote(busy, texts, false)).toBe("Full house. Please try again in 42 s.");
+  const quick = "You are asking very quickly. Please try again in 42 s.";
+  const refused = new AnswerFailure("refused", quick, { status: 429, retryAfterMs: 41_200 });
+  expect(toNote(refused, texts, false)).toBe(quick);
   const fault = new AnswerFailure("refused", "KeyError at line 3", { status: 500 });
   expect(toNote(fault, texts, false)).toBe(texts.failed);
   expect(toNote(new AnswerFailure("refused", "x", { status: 403 }), texts, false)).toBe(

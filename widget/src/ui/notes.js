@@ -38,5 +38,8 @@ function toRefusalNote(failure, texts) {
   if (failure.retryAfterMs === null) {
     return text;
   }
-  return `${text} ${fill(texts.waitSeconds, { seconds: Math.ceil(failure.retryAfterMs / 1000) })}`;
+  const seconds = Math.ceil(failure.retryAfterMs / 1000);
+  // The server's own text may name the wait already.
+  const isTold = new RegExp(`\\b${seconds} s\\b`).test(own);
+  return isTold ? text : `${text} ${fill(texts.waitSeconds, { seconds })}`;
 }
