@@ -12,6 +12,16 @@ _STEP: Final = re.compile(r"\[\d*\]|[^.\[\]]+")
 _INVALID: Final = re.compile(r"Invalid (?:enum )?value .*", re.DOTALL)
 _LENGTH: Final = re.compile(r"Expected `(array|str|object)` of length (>=|<=) (\d+)")
 _NUMBER: Final = re.compile(r"Expected `(?:int|float)` (>=|<=) (\S+)")
+_TYPE: Final = re.compile(r"Expected `([a-z| ]+)`, got `([a-z]+)`")
+_KINDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
 _BOUND: Final = {">=": "at least", "<=": "at most"}
 _UNITS: Final = {
     "array": ("entry", "entries"),
@@ -28,6 +38,10 @@ def to_message(text: str, param: str | None, body_type: Any) -> str:
         return f"{param} must have {_BOUND[found[2]]} {found[3]} {unit}."
     if param and (found := _NUMBER.fullmatch(text)):
         return f"{param} must be {_BOUND[found[1]]} {found[2].removesuffix('.0')}."
+    if found := _TYPE.fullmatch(text):
+        wanted = [_KINDS.get(kind, kind) for kind in found[1].split(" | ")]
+        got = _KINDS.get(found[2], found[2])
+        return f"{param or 'The body'} must be {' or '.join(wanted)}, not {got}."
     if param and body_type is not None and _INVALID.fullmatch(text):
         choices = find_choices(body_type, param)
         if choices:
