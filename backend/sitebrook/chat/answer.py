@@ -17,9 +17,13 @@ from sitebrook.chat.citations import Citation, CitedPassage, Marker, MarkerFilte
 from sitebrook.chat.turns import NewAnswer
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.errors import ProviderError
+from sitebrook.providers import faults
 from sitebrook.providers.protocol import Delta, Finish, ProviderStream, Usage
 
 _LOG: Final = logging.getLogger(__name__)
+# Several times what any model writes in one answer: an upstream that goes on does not end.
+_MOST_CHARACTERS: Final = 2_000_000
+_CHARACTERS_BESIDE: Final = 50  # what a delta without text counts for
 
 
 class Cited(msgspec.Struct, frozen=True):
@@ -105,6 +109,7 @@ class Answer:
         self._citations: dict[int, Citation] = {}
         self._finish_reason: str | None = None
         self._beside: list[Delta] = []
+        self._room = _MOST_CHARACTERS
         self._usage: Usage | None = None
 
     async def events(self) -> AsyncGenerator[AnswerEvent]:
@@ -124,7 +129,7 @@ class Answer:
     def take_deltas(self) -> list[AnswerEvent]:
         """The deltas that have arrived and are shown, in order; often none."""
         batch: list[AnswerEvent] = []
-        while (delta := self._stream.take_delta()) is not None:
+        while self._room > 0 and (delta := self._stream.take_delta()) is not None:
             self._add_delta(delta, batch)
         return batch
 
@@ -142,6 +147,8 @@ class Answer:
             async for event in stream:
                 if isinstance(event, Delta):
                     add_delta(event, batch)
+                    if self._room <= 0:
+                        raise faults.malformed(self.origin.provider, "does not end its answer")
                 elif isinstance(event, Finish):
                     self._finish(event, batch)
                 else:
@@ -174,6 +181,7 @@ class Answer:
 
     def _add_delta(self, delta: Delta, batch: list[AnswerEvent]) -> None:
         content = delta.content
+        self._room -= len(content) or _CHARACTERS_BESIDE
         if content:
             choice = self._choices.get(delta.index) or self._choice(delta.index)
             shown = choice.push(content)
