@@ -21,8 +21,8 @@ from sitebrook.providers import faults
 from sitebrook.providers.protocol import Delta, Finish, ProviderStream, Usage
 
 _LOG: Final = logging.getLogger(__name__)
-# Several times what any model writes in one answer: an upstream that goes on does not end.
-_MOST_CHARACTERS: Final = 2_000_000
+# Many times what any model writes in one answer: an upstream that goes on does not end.
+_MOST_CHARACTERS: Final = 10_000_000
 _CHARACTERS_BESIDE: Final = 50  # what a delta without text counts for
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import resource
@@ -18,6 +19,7 @@ from typing import Final, NoReturn
 import click
 import uvloop
 
+from sitebrook.cli.cut_off import cut_off_after
 from sitebrook.cli.listeners import listen
 from sitebrook.cli.memory import settle_memory
 from sitebrook.cli.session import hold_database
@@ -50,7 +52,8 @@ def serve(settings: Settings) -> None:
         settings = dataclasses.replace(settings, database=database)
         demo = _Demo(settings, path, is_ours=is_ours)
         if settings.server.workers > 1:
-            workers = Workers(settings, listeners, held.leave_unwaited)
+            cut_off = functools.partial(cut_off_after, last_act=held.leave_unwaited)
+            workers = Workers(settings, listeners, cut_off)
             asyncio.run(_serve_by_workers(settings, workers, demo))
         else:
             uvloop.run(_serve(settings, listeners[0], demo, held.leave_unwaited))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sitebrook.cli.cut_off import cut_off_after
 from sitebrook.errors import StartError
 from sitebrook.settings import Settings
 
@@ -83,21 +82,21 @@ class Workers:
     """The workers of one port, each with a listening socket of it.
 
     ``settings.database.url`` is their database. The parent keeps each socket, so that who has
-    connected to a worker that died waits for its replacement. ``last_act`` is for a stop that
-    takes too long.
+    connected to a worker that died waits for its replacement. ``cut_off`` is told at a stop after
+    how many seconds this process must have ended.
     """
 
     def __init__(
         self,
         settings: Settings,
         listeners: Sequence[socket.socket],
-        last_act: Callable[[], object],
+        cut_off: Callable[[float], object],
     ) -> None:
         self._count = settings.server.workers
         self._url = settings.database.url or ""
         self._drain_s = settings.server.drain_s
         self._listeners = listeners
-        self._last_act = last_act
+        self._cut_off = cut_off
         self._running: dict[int, _Worker] = {}
         self._ready: set[int] = set()
         self._last_command: bytes | None = None
@@ -124,7 +123,7 @@ class Workers:
     def _stop(self, command: bytes) -> None:
         if not self._is_stopping.is_set():
             asyncio.get_running_loop().call_later(self._drain_s + _KILL_S, self._kill_all)
-            cut_off_after(self._drain_s + _STOP_S, self._last_act)
+            self._cut_off(self._drain_s + _STOP_S)
         self._is_stopping.set()
         self._last_command = command
         for worker in self._running.values():

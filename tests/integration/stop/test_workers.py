@@ -134,7 +134,7 @@ async def test_workers_that_cannot_start_end_the_start(
 ) -> None:
     monkeypatch.setenv("SITEBROOK_NONSENSE", "1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        workers = Workers(two_workers, [listener, listener], lambda: None)
+        workers = Workers(two_workers, [listener, listener], cut_off=lambda _: None)
         with pytest.raises(StartError, match=r"Worker \d ended during the start, with status 1"):
             await workers.run(lambda: pytest.fail("announced"))
 
