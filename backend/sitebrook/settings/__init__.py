@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -324,6 +325,8 @@ def _check_values(settings: Settings) -> None:
         raise StartError(
             "SITEBROOK_PUBLIC_URL must be like https://chat.example.com, without a path."
         )
+    _check_addresses(settings)
+    _check_shares(settings)
     level = settings.telemetry.log_level
     if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise StartError(f"SITEBROOK_LOG_LEVEL is {level!r}; use DEBUG, INFO, WARNING or ERROR.")
@@ -334,6 +337,31 @@ def _check_values(settings: Settings) -> None:
         raise StartError("SITEBROOK_EMBEDDING_MODEL needs SITEBROOK_EMBEDDING_BASE_URL too.")
 
 
+def _check_addresses(settings: Settings) -> None:
+    for proxy in settings.server.trusted_proxies:
+        if proxy != "*" and not _is_network(proxy):
+            raise StartError(
+                f"SITEBROOK_TRUSTED_PROXIES names '{proxy}'; write addresses such as 10.0.0.2 or "
+                "networks such as 10.0.0.0/8."
+            )
+    endpoint = settings.telemetry.otlp_endpoint
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise StartError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is '{endpoint}'; it must start with http:// or https://."
+        )
+
+
+def _check_shares(settings: Settings) -> None:
+    retrieval = settings.retrieval
+    for name, share in (
+        ("SITEBROOK_MIN_SCORE", retrieval.min_score),
+        ("SITEBROOK_BM25_B", retrieval.bm25_b),
+        ("SITEBROOK_UPSTREAM_BREAKER_SHARE", settings.upstream.breaker_share),
+    ):
+        if not 0 <= share <= 1:
+            raise StartError(f"{name} is {share:g}; it must be 0 to 1.")
+
+
 def _is_origin(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -341,6 +369,14 @@ def _is_origin(url: str) -> bool:
         return False
     is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_bare
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def well_known_names() -> tuple[str, ...]:

@@ -175,3 +175,24 @@ def test_secrets_are_masked_when_shown() -> None:
     settings = Settings.load({"DATABASE_URL": "postgresql://u:p@h/d"})
     shown = {one.env: one.shown() for one in settings.loaded}
     assert shown["DATABASE_URL"] == "********"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SITEBROOK_TRUSTED_PROXIES", "127.0.0.1,foo"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
+        ("SITEBROOK_MIN_SCORE", "1.5"),
+        ("SITEBROOK_BM25_B", "2"),
+        ("SITEBROOK_UPSTREAM_BREAKER_SHARE", "1.5"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_stops_the_start(name: str, value: str) -> None:
+    with pytest.raises(StartError) as refused:
+        Settings.load({name: value})
+    assert name in str(refused.value)
+
+
+def test_proxies_may_be_networks_or_all() -> None:
+    loaded = Settings.load({"SITEBROOK_TRUSTED_PROXIES": "10.0.0.0/8, ::1, *"})
+    assert loaded.server.trusted_proxies == ("10.0.0.0/8", "::1", "*")
