@@ -1,0 +1,1 @@
+"""Processor time in bounded child processes, away from the event loop."""
