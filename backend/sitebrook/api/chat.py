@@ -68,8 +68,7 @@ async def _answer(exchange: Exchange, send: Send) -> None:
     builder = CompletionBuilder(answer.origin)
     async with contextlib.aclosing(answer.batches()) as batches:
         async for batch in batches:
-            for event in batch:
-                exchange.note(event)
-                builder.add(event)
+            exchange.note(batch)
+            builder.add(batch)
     body = msgspec.json.encode(builder.build())
     await send_reply(send, 200, body, {"x-answer-id": exchange.answer_id})

@@ -112,12 +112,16 @@ class Exchange:
             self._task = None
             work.close()  # never begun when the server takes no new work
 
-    def note(self, event: AnswerEvent) -> None:
-        """Counts an event that is shown."""
-        if isinstance(event, Delta):
-            self.timings.note_delta()
-        elif isinstance(event, Finish):
-            self.timings.finish_reasons.append(event.reason)
+    def note(self, batch: list[AnswerEvent]) -> None:
+        """Counts events that are given to the client together."""
+        deltas = 0
+        for event in batch:
+            if isinstance(event, Delta):
+                deltas += 1
+            elif isinstance(event, Finish):
+                self.timings.finish_reasons.append(event.reason)
+        if deltas:
+            self.timings.note_deltas(deltas)
 
     async def _admit(self, work: Coroutine[Any, Any, None]) -> None:
         if not self._allowances:
@@ -187,11 +191,10 @@ class Exchange:
 
     def _to_frames(self, batch: list[AnswerEvent], form: StreamFormat) -> bytes:
         """The frames of events, which count as given to the client."""
-        frames: list[bytes] = []
-        for event in batch:
-            self.note(event)
-            frames.append(form.encode(event))
-        return frames[0] if len(frames) == 1 else b"".join(frames)
+        self.note(batch)
+        if len(batch) == 1:
+            return form.encode(batch[0])
+        return b"".join(map(form.encode, batch))
 
     async def _begin(self) -> None:
         # So that sending the head waits for nothing, and no frame can come before it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -184,19 +185,22 @@ class CompletionBuilder:
         self._citations: dict[int, Citation] = {}
         self._usage: Usage | None = None
 
-    def add(self, event: AnswerEvent) -> None:
-        """Takes the next event."""
-        if isinstance(event, Usage):
-            self._usage = event
-            return
-        choice = self._choices.setdefault(event.index, _BuiltChoice())
-        if isinstance(event, Delta):
-            choice.add(event)
-        elif isinstance(event, Finish):
-            choice.finish_reason = event.reason
-        else:
-            choice.annotations = to_annotations(event)
-            self._citations.update({one.index: one for one in event.citations})
+    def add(self, batch: Iterable[AnswerEvent]) -> None:
+        """Takes the next events."""
+        for event in batch:
+            if isinstance(event, Usage):
+                self._usage = event
+                continue
+            choice = self._choices.get(event.index)
+            if choice is None:
+                choice = self._choices[event.index] = _BuiltChoice()
+            if isinstance(event, Delta):
+                choice.add(event)
+            elif isinstance(event, Finish):
+                choice.finish_reason = event.reason
+            else:
+                choice.annotations = to_annotations(event)
+                self._citations.update({one.index: one for one in event.citations})
 
     def build(self) -> ChatCompletion:
         """The whole completion, once every event was added."""
@@ -239,6 +243,8 @@ class _BuiltChoice:
 
     def add(self, delta: Delta) -> None:
         self._content.append(delta.content)
+        if is_plain(delta):
+            return
         self._refusal.append(delta.refusal)
         self._reasoning.append(delta.reasoning_content)
         for part in delta.tool_calls:

@@ -8,8 +8,10 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct, field
 
 # "interrupted" is an answer that broke off after its stream had begun.
 Outcome = Literal["ok", "error", "cancelled", "interrupted"]
@@ -53,8 +55,7 @@ class TraceHeaders:
     tracestate: str = ""
 
 
-@dataclass(slots=True)
-class Timings:
+class Timings(Struct):
     """The times of one request, filled in while it runs; milliseconds since it began."""
 
     started: float = field(default_factory=time.perf_counter)
@@ -91,16 +92,17 @@ class Timings:
         self.phases[name] = (time.perf_counter() - since) * 1000
         self.phase_starts[name] = since
 
-    def note_delta(self) -> None:
-        """Counts a delta that is being sent, and the gap since the one before."""
+    def note_deltas(self, count: int) -> None:
+        """Counts deltas that are being sent together, and the gap since those before."""
         now = time.perf_counter()
         last, self.last_delta = self.last_delta, now
-        self.deltas += 1
+        self.deltas += count
         if last:
             self.gaps[bisect_left(GAP_BOUNDS_S, now - last)] += 1
         else:
             self.first_delta_ms = (now - self.started) * 1000
             self.gaps = [0] * (len(GAP_BOUNDS_S) + 1)
+        self.gaps[0] += count - 1
 
     @property
     def gaps_s(self) -> float:
@@ -111,20 +113,17 @@ class Timings:
         """The value of a Server-Timing header (W3C Server Timing) with the phases so far."""
         return ", ".join(f"{name};dur={ms:.1f}" for name, ms in self.phases.items())
 
-    def _measures(self) -> dict[str, float | None]:
-        seconds = ((self.total_ms or 0) - (self.first_delta_ms or 0)) / 1000
-        return {
-            "first_byte_ms": self.first_byte_ms,
-            "first_delta_ms": self.first_delta_ms,
-            "total_ms": self.total_ms,
-            "retrieval_ms": self.phases.get("retrieval"),
-            "provider_ms": self.phases.get("provider"),
-            "deltas_per_s": self.deltas / seconds if self.deltas > 1 and seconds > 0 else None,
-        }
-
     def values(self) -> tuple[float | None, ...]:
         """The measures in the order of MEASURES."""
-        return tuple(self._measures().values())
+        seconds = ((self.total_ms or 0) - (self.first_delta_ms or 0)) / 1000
+        return (
+            self.first_byte_ms,
+            self.first_delta_ms,
+            self.total_ms,
+            self.phases.get("retrieval"),
+            self.phases.get("provider"),
+            self.deltas / seconds if self.deltas > 1 and seconds > 0 else None,
+        )
 
 
 # The request that this task works for.

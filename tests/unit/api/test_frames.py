@@ -55,8 +55,8 @@ def _chunks(events: list[AnswerEvent], *, includes_usage: bool = False) -> list[
 
 def _completion(events: list[AnswerEvent]) -> Any:
     builder = CompletionBuilder(_ORIGIN)
-    for event in events:
-        builder.add(event)
+    builder.add(events[:1])
+    builder.add(events[1:])
     return json.loads(msgspec.json.encode(builder.build()))
 
 

@@ -80,7 +80,7 @@ async def test_buckets_are_cumulative_and_a_bound_belongs_to_its_bucket() -> Non
 async def test_gaps_are_counted_while_the_answer_streams() -> None:
     timings = _answer()
     for _ in range(5):
-        timings.note_delta()
+        timings.note_deltas(1)
     assert (timings.deltas, sum(timings.gaps)) == (5, 4)
     assert len(timings.gaps) == len(GAP_BOUNDS_S) + 1
     assert 0 < timings.gaps_s < 1
@@ -96,7 +96,7 @@ async def test_an_unknown_price_is_not_money() -> None:
     metrics = _make()
     for cost in (None, 0.25, 0.5, 0.0):
         timings = _answer(cost=cost, prompt_tokens=7, completion_tokens=2)
-        timings.note_delta()
+        timings.note_deltas(1)
         metrics.record(timings)
     found = await _read(metrics)
     assert [one.value for one in found["sitebrook_cost_total"]] == [0.75]
