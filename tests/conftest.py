@@ -21,7 +21,7 @@ from sitebrook.settings import well_known_names
 
 def pytest_configure(config: pytest.Config) -> None:
     """Starts the server in the process that leads the run; its workers inherit the address."""
-    outside = {"DATABASE_URL", *well_known_names()}
+    outside = {"DATABASE_URL", "REDIS_URL", *well_known_names()}
     for name in [
         one for one in os.environ if one in outside or one.startswith(("SITEBROOK_", "OTEL_"))
     ]:

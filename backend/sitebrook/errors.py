@@ -15,6 +15,7 @@
         │   └── ModelNotFound     no such model for this caller's site
         ├── LimitReached          too many requests or streams; retry_after_s says when
         └── Unavailable           something we need does not answer; trying later may help
+            ├── RedisAway         Redis does not answer, or takes no writes
             └── ProviderError     an upstream failed; see its fields
                 └── ProviderNotAsked  it rests after failures, or has as much to do as it may
 
@@ -109,6 +110,16 @@ class Unavailable(RequestError):
     """Something that the answer needs does not respond; trying later may help."""
 
     code = "unavailable"
+
+
+class RedisAway(Unavailable):
+    """Redis does not answer, or takes no writes; ``reason`` tells the operator why."""
+
+    code = "redis_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("This is not available for a moment; try again in a few seconds.")
+        self.reason = reason
 
 
 class ProviderError(Unavailable):

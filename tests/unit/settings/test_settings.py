@@ -51,6 +51,16 @@ def test_an_unknown_name_stops_the_start_and_names_the_nearest() -> None:
         ("SITEBROOK_PUBLIC_URL", "chat.example.com"),
         ("SITEBROOK_PUBLIC_URL", "https://example.com/chat"),
         ("SITEBROOK_EMBEDDING_MODEL", "without-a-base-url"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://localhost:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://localhost:port"),
+        ("REDIS_URL", "redis://localhost/first"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_URL", "redis://[::1"),
+        ("SITEBROOK_REDIS_TIMEOUT_S", "0"),
+        ("SITEBROOK_REDIS_CONNECTIONS", "0"),
+        ("SITEBROOK_REDIS_KEY_PREFIX", "{sb}:"),
         ("SITEBROOK_CONFIG", "/nowhere/sitebrook.toml"),
     ],
 )
@@ -196,3 +206,22 @@ def test_a_value_that_cannot_be_meant_stops_the_start(name: str, value: str) -> 
 def test_proxies_may_be_networks_or_all() -> None:
     loaded = Settings.load({"SITEBROOK_TRUSTED_PROXIES": "10.0.0.0/8, ::1, *"})
     assert loaded.server.trusted_proxies == ("10.0.0.0/8", "::1", "*")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:secret@[::1]:6379/3",
+        "rediss://user:secret@redis.example.com:6380/0?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_every_form_of_the_address_of_redis_is_taken(url: str) -> None:
+    assert Settings.load({"REDIS_URL": url}).redis.url == url
+
+
+def test_a_refused_address_of_redis_keeps_its_password() -> None:
+    with pytest.raises(StartError) as refused:
+        Settings.load({"REDIS_URL": "redis://:secret@localhost/first"})
+    assert "secret" not in str(refused.value)
