@@ -13,7 +13,7 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from sitebrook.errors import StartError, Unavailable
@@ -49,6 +49,10 @@ class Database:
             hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
             connect_args=dict(CONNECT_ARGS),
         )
+        # Set with the statement that begins: SET TRANSACTION would be one more to wait for.
+        self._snapshots = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         event.listen(self._engine.sync_engine, "checkin", _note_use)
         event.listen(self._engine.sync_engine, "checkout", self._check_idle)
 
@@ -64,8 +68,22 @@ class Database:
         Raises Unavailable when PostgreSQL does not answer. Hold it for one step only: never while
         a provider is awaited or a stream runs.
         """
+        async with self._open(self._engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection whose statements all see the database as of the first; it cannot write.
+
+        Otherwise as ``begin``.
+        """
+        async with self._open(self._snapshots) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _open(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
         try:
-            async with aclosing(await self._connect()) as connection, connection.begin():
+            async with aclosing(await self._connect(engine)) as connection, connection.begin():
                 yield connection
         except PoolTimeout:
             raise no_database() from None
@@ -79,11 +97,12 @@ class Database:
         async with self.begin() as connection:
             await connection.execute(_PING)
 
-    async def _connect(self) -> AsyncConnection:
+    @staticmethod
+    async def _connect(engine: AsyncEngine) -> AsyncConnection:
         """A connection that answered just now; the wait for its answer is bounded too."""
         try:
             async with asyncio.timeout(_POOL_WAIT_S):
-                return await self._engine.connect()
+                return await engine.connect()
         except TimeoutError:
             raise no_database() from None
 

@@ -129,6 +129,9 @@ class Snapshot:
         }
         return cls(texts.version, words, k1=k1, b=b)
 
+    def __len__(self) -> int:
+        return len(self.chunk_ids)
+
     def find(self, question: str, limit: int) -> KeywordMatches:
         """The best chunks for the question, best first."""
         groups = to_question_words(question, self._languages)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,13 +83,8 @@ class ChunkTexts:
     new: dict[str, tuple[str, str]]
 
 
-async def load_knowledge(database: Database, site_id: str) -> Knowledge | None:
+async def load_knowledge(connection: AsyncConnection, site_id: str) -> Knowledge | None:
     """The site's embedder, version and dimension; None before its first document."""
-    async with database.begin() as connection:
-        return await _load(connection, site_id)
-
-
-async def _load(connection: AsyncConnection, site_id: str) -> Knowledge | None:
     row = (await connection.execute(_KNOWLEDGE_OF_SITE, {"site_id": site_id})).first()
     return None if row is None else Knowledge(site_id, row.embedder, row.version, row.dimension)
 
@@ -104,7 +99,8 @@ class SiteEmbedders:
 
     async def find(self, site_id: str) -> Embedder:
         """The site's embedder; Unavailable when it is not configured now."""
-        known = await load_knowledge(self._database, site_id)
+        async with self._database.begin() as connection:
+            known = await load_knowledge(connection, site_id)
         if known is None:
             return self._default
         for embedder in self.all:
@@ -139,7 +135,7 @@ async def replace_document(
             first_number=first_number,
         )
         await _write_document(connection, target, new)
-        _check_dimension(await _load(connection, site_id), vectors)
+        _check_dimension(await load_knowledge(connection, site_id), vectors)
         await _write_chunks(connection, target, new.chunks, vectors)
         await count_up(connection, site_id, len(new.chunks))
     status = "added" if old is None else "replaced"
@@ -257,11 +253,12 @@ async def count_up(connection: AsyncConnection, site_id: str, chunks: int = 0) -
 
 
 async def load_chunk_texts(
-    database: Database, site_id: str, known: Sequence[str] = ()
+    connection: AsyncConnection, site_id: str, known: Sequence[str] = ()
 ) -> ChunkTexts:
     """The ids of the site's chunks in order of age, with the texts of those not ``known``.
 
-    A text is title, headings and text of the chunk, as it is indexed and embedded.
+    ``connection`` is a snapshot. A text is the chunk's title, headings and text, as it is indexed
+    and embedded.
     """
     mine = chunk.c.site_id == site_id
     is_new = chunk.c.id.not_in(select(func.unnest(literal(list(known), ARRAY(Text)))))
@@ -272,12 +269,9 @@ async def load_chunk_texts(
         .where(mine, *([is_new] if known else []))
     )
     version = select(knowledge.c.version).where(knowledge.c.site_id == site_id)
-    async with database.begin() as connection:
-        # All three statements see the documents as of one moment.
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        found = (await connection.execute(version)).scalar_one_or_none()
-        chunk_ids = tuple((await connection.execute(ids)).scalars())
-        rows = (await connection.execute(texts)).all()
+    found = (await connection.execute(version)).scalar_one_or_none()
+    chunk_ids = tuple((await connection.execute(ids)).scalars())
+    rows = (await connection.execute(texts)).all()
     new = {
         row.id: (to_indexed_text(row.title, row.headings, row.text), row.language) for row in rows
     }

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sitebrook.db.engine import Database
 from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.tables import chunk, document
 
@@ -48,15 +48,11 @@ class Passage:
 
 
 async def load_passages(
-    database: Database, site_id: str, fused: Sequence[FusedChunk]
+    connection: AsyncConnection, site_id: str, fused: Sequence[FusedChunk]
 ) -> list[Passage]:
-    """The passages of the site's chunks in their order, without those that are gone meanwhile.
-
-    They are read in one statement: a document that is being replaced is wholly old or new.
-    """
+    """The passages of the site's chunks, in their order."""
     values = {"site_id": site_id, "chunk_ids": [found.chunk_id for found in fused]}
-    async with database.begin() as connection:
-        rows = {row.id: row for row in await connection.execute(_BY_CHUNK, values)}
+    rows = {row.id: row for row in await connection.execute(_BY_CHUNK, values)}
     return [
         Passage(
             chunk_id=row.id,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import RequestError
 from sitebrook.retrieval.bm25 import KeywordMatches
 from sitebrook.retrieval.embedder import Embedder, QuestionVectors, Vectors
 from sitebrook.retrieval.fusion import FusedChunk, Leg, fuse, is_relevant, vector_weight
-from sitebrook.retrieval.keywords import KeywordIndex
+from sitebrook.retrieval.keywords import KeywordIndexes, KeywordView
 from sitebrook.retrieval.knowledge import Knowledge, load_knowledge
 from sitebrook.retrieval.passages import Passage, choose, load_passages
 from sitebrook.retrieval.vectors import find_nearest, score_chunks
@@ -26,8 +29,11 @@ _POOL: Final = 100
 _EMBED_TIMEOUT_S: Final = 2.0
 # Chunks whose text is read for each passage asked for: room for repeated texts and documents.
 _READ_PER_PASSAGE: Final = 4
-# How often a search starts again because a document that it had found was replaced meanwhile.
+# How often a search starts again because the site's embedder was switched meanwhile.
 _REPEATS: Final = 3
+# Below this many chunks a search takes less time than the way to a thread and back.
+_INLINE_CHUNKS: Final = 300
+_KEPT_SITES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +55,21 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    site_id: str
-    question: str
-    limit: int
-    min_score: float
+class _EmbeddedQuestion:
+    """The question's vector, or why there is none."""
+
+    embedder: Embedder | None = None
+    vector: Vectors | None = None
+    failure: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _VectorLeg:
-    """What the vector leg found, or why it found nothing."""
+    """What the vectors found; without an embedder they had no part."""
 
     embedder: Embedder | None = None
     question: Vectors | None = None
-    nearest: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    nearest: tuple[tuple[str, float], ...] = ()
     failure: str | None = None
 
 
@@ -81,6 +88,104 @@ class _Clock:
             self.timings_ms[phase] = (time.perf_counter() - started) * 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    site_id: str
+    question: str
+    limit: int
+    min_score: float
+    clock: _Clock
+
+
+class Searcher:
+    """Finds passages in the knowledge of sites."""
+
+    def __init__(
+        self,
+        database: Database,
+        embedders: Iterable[Embedder],
+        keyword_indexes: KeywordIndexes,
+        settings: RetrievalSettings,
+    ) -> None:
+        self._database = database
+        self._embedders = {embedder.name: embedder for embedder in embedders}
+        self._keyword_indexes = keyword_indexes
+        self._settings = settings
+        self._question_vectors = QuestionVectors()
+        # The embedder by which each site was last seen to be embedded.
+        self._embedder_names: OrderedDict[str, str] = OrderedDict()
+
+    async def find(
+        self,
+        site_id: str,
+        question: str,
+        *,
+        limit: int | None = None,
+        min_score: float | None = None,
+    ) -> SearchResult:
+        """The passages for the question; an empty result for a site without documents.
+
+        ``limit`` and ``min_score`` are the settings' unless given. All passages are of one version
+        of the site's documents.
+        """
+        if not question.strip():
+            return SearchResult()
+        settings = self._settings
+        asked = _Asked(
+            site_id,
+            question,
+            limit or settings.max_passages,
+            settings.min_score if min_score is None else min_score,
+            _Clock(),
+        )
+        for _ in range(_REPEATS):
+            result = await self._search(asked)
+            if result is not None:
+                return result
+        return SearchResult()
+
+    async def _search(self, asked: _Asked) -> SearchResult | None:
+        """What was found; None when the question was embedded by another embedder than the site."""
+        name = self._embedder_names.get(asked.site_id)
+        # A provider may take long: the snapshot is opened after it has answered.
+        embedded = _EmbeddedQuestion() if name is None else await self._embed(name, asked)
+        async with self._database.snapshot() as connection:
+            knowledge = await load_knowledge(connection, asked.site_id)
+            if knowledge is None:
+                return SearchResult()
+            if knowledge.embedder != name:
+                self._note_embedder(knowledge)
+                return None
+            index = await self._keyword_indexes.load(connection, knowledge)
+            matches, leg = await _together(
+                _find_by_keywords(index, asked),
+                _find_by_vectors(connection, knowledge, embedded, asked.clock),
+            )
+            with asked.clock.measure("fuse"):
+                return await _to_result(connection, knowledge, asked, (matches, leg))
+
+    def _note_embedder(self, knowledge: Knowledge) -> None:
+        self._embedder_names[knowledge.site_id] = knowledge.embedder
+        self._embedder_names.move_to_end(knowledge.site_id)
+        while len(self._embedder_names) > _KEPT_SITES:
+            self._embedder_names.popitem(last=False)
+
+    async def _embed(self, name: str, asked: _Asked) -> _EmbeddedQuestion:
+        embedder = self._embedders.get(name)
+        if embedder is None:
+            return _EmbeddedQuestion(failure=f"embedder {name} is not configured")
+        with asked.clock.measure("embed"):
+            try:
+                async with asyncio.timeout(_EMBED_TIMEOUT_S):
+                    vector = await self._question_vectors.find(embedder, asked.question)
+            except TimeoutError:
+                failure = f"embedder did not answer within {_EMBED_TIMEOUT_S:g} s"
+                return _EmbeddedQuestion(failure=failure)
+            except RequestError as error:
+                return _EmbeddedQuestion(failure=f"embedder failed: {error.message}")
+        return _EmbeddedQuestion(embedder, vector)
+
+
 async def _together(
     keywords: Coroutine[Any, Any, KeywordMatches], vectors: Coroutine[Any, Any, _VectorLeg]
 ) -> tuple[KeywordMatches, _VectorLeg]:
@@ -93,124 +198,71 @@ async def _together(
     return first.result(), second.result()
 
 
-class Searcher:
-    """Finds passages in the knowledge of sites."""
+async def _find_by_keywords(index: KeywordView, asked: _Asked) -> KeywordMatches:
+    with asked.clock.measure("keywords"):
+        if len(index) <= _INLINE_CHUNKS:
+            return index.find(asked.question, _POOL)
+        return await asyncio.to_thread(index.find, asked.question, _POOL)
 
-    def __init__(
-        self,
-        database: Database,
-        embedders: Iterable[Embedder],
-        keyword_index: KeywordIndex,
-        settings: RetrievalSettings,
-    ) -> None:
-        self._database = database
-        self._embedders = {embedder.name: embedder for embedder in embedders}
-        self._keyword_index = keyword_index
-        self._settings = settings
-        self._question_vectors = QuestionVectors()
 
-    async def find(
-        self,
-        site_id: str,
-        question: str,
-        *,
-        limit: int | None = None,
-        min_score: float | None = None,
-    ) -> SearchResult:
-        """The passages for the question; an empty result for a site without documents.
-
-        ``limit`` and ``min_score`` are the settings' unless given.
-        """
-        settings = self._settings
-        asked = _Asked(
-            site_id,
-            question,
-            limit or settings.max_passages,
-            settings.min_score if min_score is None else min_score,
+async def _find_by_vectors(
+    connection: AsyncConnection, knowledge: Knowledge, embedded: _EmbeddedQuestion, clock: _Clock
+) -> _VectorLeg:
+    embedder, vector = embedded.embedder, embedded.vector
+    if embedder is None or vector is None:
+        return _VectorLeg(failure=embedded.failure)
+    if knowledge.dimension not in {None, len(vector)}:
+        return _VectorLeg(
+            failure=f"embedder {knowledge.embedder} gives vectors of {len(vector)} numbers, "
+            f"the documents have {knowledge.dimension}"
         )
-        result, is_whole = await self._search(asked)
-        for _ in range(_REPEATS):
-            if is_whole:
-                break
-            result, is_whole = await self._search(asked)
-        return result
+    with clock.measure("vectors"):
+        nearest = await find_nearest(connection, knowledge, vector, _POOL)
+    return _VectorLeg(embedder, vector, tuple(nearest))
 
-    async def _search(self, asked: _Asked) -> tuple[SearchResult, bool]:
-        """What was found, and whether no document of it was replaced or removed meanwhile."""
-        knowledge = await load_knowledge(self._database, asked.site_id)
-        if knowledge is None or not asked.question.strip():
-            return SearchResult(), True
-        clock = _Clock()
-        matches, leg = await _together(
-            self._find_by_keywords(knowledge, asked.question, clock),
-            self._find_by_vectors(knowledge, asked.question, clock),
-        )
-        with clock.measure("fuse"):
-            alpha, fused = await self._fuse(knowledge, matches, leg)
-            best = [found for found in fused if found.score >= asked.min_score]
-            best = best[: asked.limit * _READ_PER_PASSAGE]
-            read = await load_passages(self._database, asked.site_id, best)
-            passages = tuple(choose(read, asked.limit))
-        if leg.failure is not None:
-            _LOG.warning("searched by keywords alone: %s", leg.failure)
-        relevant = _is_relevant(matches, leg)
-        result = SearchResult(
-            passages=passages if relevant else (),
-            weak=() if relevant else passages,
-            alpha=alpha,
-            coverage=matches.coverage,
-            timings_ms=clock.timings_ms,
-            degraded=leg.failure,
-        )
-        return result, len(read) == len(best)
 
-    async def _find_by_keywords(
-        self, knowledge: Knowledge, question: str, clock: _Clock
-    ) -> KeywordMatches:
-        with clock.measure("keywords"):
-            return await self._keyword_index.find(knowledge, question, _POOL)
+async def _to_result(
+    connection: AsyncConnection,
+    knowledge: Knowledge,
+    asked: _Asked,
+    legs: tuple[KeywordMatches, _VectorLeg],
+) -> SearchResult:
+    matches, leg = legs
+    alpha, fused = await _fuse(connection, knowledge, matches, leg)
+    best = [found for found in fused if found.score >= asked.min_score]
+    best = best[: asked.limit * _READ_PER_PASSAGE]
+    passages = tuple(choose(await load_passages(connection, asked.site_id, best), asked.limit))
+    if leg.failure is not None:
+        _LOG.warning("searched by keywords alone: %s", leg.failure)
+    relevant = _is_relevant(matches, leg)
+    return SearchResult(
+        passages=passages if relevant else (),
+        weak=() if relevant else passages,
+        alpha=alpha,
+        coverage=matches.coverage,
+        timings_ms=asked.clock.timings_ms,
+        degraded=leg.failure,
+    )
 
-    async def _find_by_vectors(
-        self, knowledge: Knowledge, question: str, clock: _Clock
-    ) -> _VectorLeg:
-        embedder = self._embedders.get(knowledge.embedder)
-        if embedder is None:
-            return _VectorLeg(failure=f"embedder {knowledge.embedder} is not configured")
-        with clock.measure("embed"):
-            try:
-                async with asyncio.timeout(_EMBED_TIMEOUT_S):
-                    vector = await self._question_vectors.find(embedder, question)
-            except TimeoutError:
-                return _VectorLeg(failure=f"embedder did not answer within {_EMBED_TIMEOUT_S:g} s")
-            except RequestError as error:
-                return _VectorLeg(failure=f"embedder failed: {error.message}")
-        if knowledge.dimension not in {None, len(vector)}:
-            return _VectorLeg(
-                failure=f"embedder {knowledge.embedder} gives vectors of {len(vector)} numbers, "
-                f"the documents have {knowledge.dimension}"
-            )
-        with clock.measure("vectors"):
-            nearest = await find_nearest(self._database, knowledge, vector, _POOL)
-        return _VectorLeg(embedder, vector, nearest)
 
-    async def _fuse(
-        self, knowledge: Knowledge, matches: KeywordMatches, leg: _VectorLeg
-    ) -> tuple[float, list[FusedChunk]]:
-        """The weight of the vectors, and all candidates with both exact scores."""
-        ranked = [chunk_id for chunk_id, _ in matches.ranked]
-        if leg.embedder is None or leg.question is None:
-            return 0.0, fuse(Leg(ranked, dict(matches.ranked)), None, 0.0)
-        cosines = dict(leg.nearest)
-        unscored = [chunk_id for chunk_id in ranked if chunk_id not in cosines]
-        cosines |= await score_chunks(self._database, knowledge, leg.question, unscored)
-        nearest = [chunk_id for chunk_id, _ in leg.nearest]
-        keyword_scores = {chunk_id: matches.score(chunk_id) for chunk_id in [*ranked, *nearest]}
-        alpha = vector_weight(
-            matches.coverage,
-            leg.embedder.fixed_weight,
-            covers_language=_covers(leg.embedder, matches.languages),
-        )
-        return alpha, fuse(Leg(ranked, keyword_scores), Leg(nearest, cosines), alpha)
+async def _fuse(
+    connection: AsyncConnection, knowledge: Knowledge, matches: KeywordMatches, leg: _VectorLeg
+) -> tuple[float, list[FusedChunk]]:
+    """The weight of the vectors, and all candidates with both exact scores."""
+    ranked = [chunk_id for chunk_id, _ in matches.ranked]
+    if leg.embedder is None or leg.question is None:
+        return 0.0, fuse(Leg(ranked, dict(matches.ranked)), None, 0.0)
+    cosines = dict(leg.nearest)
+    unscored = [chunk_id for chunk_id in ranked if chunk_id not in cosines]
+    cosines |= await score_chunks(connection, knowledge, leg.question, unscored)
+    nearest = [chunk_id for chunk_id, _ in leg.nearest]
+    keyword_scores = {chunk_id: matches.score(chunk_id) for chunk_id in [*ranked, *nearest]}
+    alpha = vector_weight(
+        matches.coverage,
+        leg.embedder.fixed_weight,
+        covers_language=_covers(leg.embedder, matches.languages),
+    )
+    return alpha, fuse(Leg(ranked, keyword_scores), Leg(nearest, cosines), alpha)
 
 
 def _covers(embedder: Embedder, languages: tuple[str, ...]) -> bool:

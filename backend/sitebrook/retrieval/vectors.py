@@ -7,8 +7,8 @@ from typing import Final
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import ARRAY, Float, Text, any_, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sitebrook.db.engine import Database
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.knowledge import Knowledge
 from sitebrook.retrieval.tables import embedding
@@ -27,7 +27,7 @@ _OF_CHUNKS: Final = _SCORED.where(
 
 
 async def find_nearest(
-    database: Database, knowledge: Knowledge, question: Vectors, limit: int
+    connection: AsyncConnection, knowledge: Knowledge, question: Vectors, limit: int
 ) -> list[tuple[str, float]]:
     """The chunks nearest to the question with their cosine, best first; exact.
 
@@ -35,19 +35,17 @@ async def find_nearest(
     zero (no words) has 0.
     """
     values = {**_values(knowledge, question), "limit": limit}
-    async with database.begin() as connection:
-        return [(row[0], row[1]) for row in await connection.execute(_NEAREST, values)]
+    return [(row[0], row[1]) for row in await connection.execute(_NEAREST, values)]
 
 
 async def score_chunks(
-    database: Database, knowledge: Knowledge, question: Vectors, chunk_ids: Sequence[str]
+    connection: AsyncConnection, knowledge: Knowledge, question: Vectors, chunk_ids: Sequence[str]
 ) -> dict[str, float]:
     """The cosine of each of the chunks that is still there."""
     if not chunk_ids:
         return {}
     values = {**_values(knowledge, question), "chunk_ids": list(chunk_ids)}
-    async with database.begin() as connection:
-        return {row[0]: row[1] for row in await connection.execute(_OF_CHUNKS, values)}
+    return {row[0]: row[1] for row in await connection.execute(_OF_CHUNKS, values)}
 
 
 def _values(knowledge: Knowledge, question: Vectors) -> dict[str, object]:

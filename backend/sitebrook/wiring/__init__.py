@@ -20,7 +20,7 @@ from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import HashingEmbedder
-from sitebrook.retrieval.keywords import RankBm25Index
+from sitebrook.retrieval.keywords import RankBm25Indexes
 from sitebrook.retrieval.knowledge import SiteEmbedders
 from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import Settings
@@ -41,8 +41,8 @@ def build_parts(settings: Settings) -> Parts:
     database = Database(settings.database.url, pool_size=settings.database.pool_size)
     embedders = _build_embedders(settings, database)
     retrieval = settings.retrieval
-    index = RankBm25Index(database, k1=retrieval.bm25_k1, b=retrieval.bm25_b)
-    searcher = Searcher(database, embedders.all, index, retrieval)
+    indexes = RankBm25Indexes(k1=retrieval.bm25_k1, b=retrieval.bm25_b)
+    searcher = Searcher(database, embedders.all, indexes, retrieval)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     metrics = _build_metrics(settings, database, writer)
     peers = None

@@ -23,3 +23,20 @@ async def test_a_failed_statement_does_not_tell_its_values(database: Database) -
         async with database.begin() as connection:
             await connection.execute(text("SELECT :words FROM nowhere"), {"words": "my secret"})
     assert "my secret" not in str(failed.value)
+
+
+async def test_a_snapshot_sees_one_moment_and_cannot_write(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("CREATE TABLE note (word TEXT)"))
+    count = text("SELECT count(*) FROM note")
+    async with database.snapshot() as snapshot:
+        assert (await snapshot.execute(count)).scalar_one() == 0
+        async with database.begin() as connection:
+            await connection.execute(text("INSERT INTO note VALUES ('later')"))
+        assert (await snapshot.execute(count)).scalar_one() == 0
+    with pytest.raises(DBAPIError, match="read-only"):
+        async with database.snapshot() as snapshot:
+            await snapshot.execute(text("INSERT INTO note VALUES ('never')"))
+    async with database.begin() as connection:
+        assert (await connection.execute(count)).scalar_one() == 1
+        await connection.execute(text("DELETE FROM note"))

@@ -16,7 +16,7 @@ from sitebrook.ingestion.ingest import Ingester, Progress
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.retrieval.documents import find_source_text, list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
-from sitebrook.retrieval.keywords import RankBm25Index
+from sitebrook.retrieval.keywords import RankBm25Indexes
 from sitebrook.retrieval.knowledge import SiteEmbedders
 from sitebrook.retrieval.search import Searcher
 from sitebrook.settings import RetrievalSettings, Settings
@@ -136,7 +136,7 @@ async def test_an_upload_is_found_by_a_question(database: Database, ingester: In
     shown = await find_source_text(database, stored.document_id)
     assert shown is not None
     assert (shown.title, shown.text) == ("Guide", "The lighthouse closes at dusk.")
-    searcher = Searcher(database, [HashingEmbedder()], RankBm25Index(database), RetrievalSettings())
+    searcher = Searcher(database, [HashingEmbedder()], RankBm25Indexes(), RetrievalSettings())
     found = await searcher.find(site.id, "When does the lighthouse close?")
     assert found.passages[0].title == "Guide"
 

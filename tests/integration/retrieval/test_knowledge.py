@@ -20,12 +20,20 @@ from sitebrook.retrieval.documents import (
     prune,
 )
 from sitebrook.retrieval.knowledge import (
+    Knowledge,
     SiteEmbedders,
     load_chunk_texts,
     load_knowledge,
     replace_document,
 )
 from sitebrook.retrieval.tables import chunk, document_version, embedding
+
+
+async def read_knowledge(database: Database, site_id: str) -> Knowledge:
+    async with database.begin() as connection:
+        found = await load_knowledge(connection, site_id)
+    assert found is not None
+    return found
 
 
 async def count(database: Database, table: object) -> int:
@@ -51,8 +59,7 @@ async def test_a_document_is_added_then_unchanged_then_replaced(database: Databa
     found = await find_document(database, site.id, first.document_id)
     assert found is not None
     assert (found.version, found.chunks) == (2, 1)
-    knowledge = await load_knowledge(database, site.id)
-    assert knowledge is not None
+    knowledge = await read_knowledge(database, site.id)
     assert knowledge.version == 2
 
 
@@ -74,7 +81,8 @@ async def test_a_failing_write_leaves_the_old_document_whole(database: Database)
         await replace_document(
             database, site.id, EMBEDDER.name, make_document("a.md", "new", "newer"), too_few
         )
-    texts = await load_chunk_texts(database, site.id)
+    async with database.snapshot() as connection:
+        texts = await load_chunk_texts(connection, site.id)
     assert [texts.new[chunk_id][0] for chunk_id in texts.chunk_ids] == [
         "A title\nHeading\nold one",
         "A title\nHeading\nold two",
@@ -150,6 +158,5 @@ async def test_a_site_without_vectors_takes_those_of_any_dimension(database: Dat
     await delete_documents(database, site.id, [stored.document_id])
     vectors = np.ones((1, 8), dtype=np.float32)
     await replace_document(database, site.id, EMBEDDER.name, make_document("a.md", "one"), vectors)
-    knowledge = await load_knowledge(database, site.id)
-    assert knowledge is not None
+    knowledge = await read_knowledge(database, site.id)
     assert knowledge.dimension == 8
