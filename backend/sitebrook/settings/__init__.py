@@ -19,6 +19,7 @@ from sitebrook.settings.catalogue import (
     ProviderSettings,
     load_catalogue,
 )
+from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
 from sitebrook.settings.redis import RedisSettings, check_redis
 from sitebrook.settings.sections import (
@@ -37,6 +38,7 @@ __all__ = [
     "ClientSettings",
     "DatabaseSettings",
     "EmbeddingSettings",
+    "EventSettings",
     "LimitSettings",
     "LoadedSetting",
     "ModelSettings",
@@ -59,6 +61,7 @@ class Settings:
     server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
+    events: EventSettings = dataclasses.field(default_factory=EventSettings)
     embedding: EmbeddingSettings = dataclasses.field(default_factory=EmbeddingSettings)
     retrieval: RetrievalSettings = dataclasses.field(default_factory=RetrievalSettings)
     limits: LimitSettings = dataclasses.field(default_factory=LimitSettings)
@@ -100,6 +103,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "server": ServerSettings,
     "database": DatabaseSettings,
     "redis": RedisSettings,
+    "events": EventSettings,
     "embedding": EmbeddingSettings,
     "retrieval": RetrievalSettings,
     "limits": LimitSettings,
