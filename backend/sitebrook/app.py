@@ -9,12 +9,20 @@ from typing import Final
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp
 
-from sitebrook.api import documents, models, operations, pages, static, tickets, usage, visitors
-from sitebrook.api.bodies import BodyMiddleware, JSONRequest
-from sitebrook.api.chat import chat_completions
-from sitebrook.api.cors import CorsMiddleware
+from sitebrook.api import (
+    chat,
+    documents,
+    models,
+    operations,
+    pages,
+    simple,
+    static,
+    tickets,
+    usage,
+    visitors,
+)
+from sitebrook.api.bodies import JSONRequest
 from sitebrook.api.dependencies import (
     provide_caller,
     provide_head,
@@ -22,19 +30,17 @@ from sitebrook.api.dependencies import (
     provide_server,
 )
 from sitebrook.api.docs import openapi_config
-from sitebrook.api.draining import DrainMiddleware
 from sitebrook.api.errors import handle_error
-from sitebrook.api.latency import LatencyMiddleware, Measuring
-from sitebrook.api.request_ids import RequestIdMiddleware
-from sitebrook.api.simple import simple_stream
+from sitebrook.api.front import Front
+from sitebrook.api.latency import Measuring
 from sitebrook.api.ticker import Ticker
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import log_answer
 from sitebrook.wiring import build_parts, build_tracing
 
 _HANDLERS: Final = (
-    chat_completions,
-    simple_stream,
+    chat.chat_completions,
+    simple.simple_stream,
     models.list_models,
     models.read_model,
     documents.add_document,
@@ -57,6 +63,8 @@ _HANDLERS: Final = (
     static.read_widget,
     static.read_test_page,
 )
+
+_DIRECT: Final = {chat.PATH: chat.chat_completions.fn, simple.PATH: simple.simple_stream.fn}
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -92,10 +100,6 @@ def create_app(settings: Settings) -> Litestar:
         request_max_body_size=settings.limits.body_bytes,
         logging_config=None,
     )
-    # Around the whole router, not as Litestar middleware: unknown routes get the headers too.
-    handler: ASGIApp = CorsMiddleware(
-        BodyMiddleware(DrainMiddleware(app.asgi_handler, parts.open_answers)), parts.gate
-    )
     shows_latency = settings.telemetry.latency_metrics
     records = [parts.metrics.record, log_answer]
     if shows_latency:
@@ -105,5 +109,6 @@ def create_app(settings: Settings) -> Litestar:
     measuring = Measuring(
         parts.metrics, records, shows_phases=shows_latency, reads_traces=tracing is not None
     )
-    app.asgi_handler = RequestIdMiddleware(LatencyMiddleware(handler, measuring))
+    # Around the whole router, not as Litestar middleware: unknown routes get the headers too.
+    app.asgi_handler = Front(app.asgi_handler, _DIRECT, parts, measuring)
     return app

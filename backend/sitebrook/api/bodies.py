@@ -11,14 +11,13 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import UploadFile
 from litestar.handlers import BaseRouteHandler
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Receive
 
 from sitebrook.api.http import check_json_type, decode_json, head_of
 from sitebrook.errors import InvalidRequest, UnsupportedBody
 
 _DISCARDED_BYTES: Final = 64_000_000
 _DISCARD_S: Final = 10
-_FIRST_ERROR_STATUS: Final = 400
 _MULTIPART: Final = "multipart/form-data"
 _DECODER: Final = msgspec.json.Decoder(Any)
 
@@ -56,34 +55,14 @@ async def check_upload(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRo
         raise InvalidRequest("The form holds no file.", param="files")
 
 
-class BodyMiddleware:
-    """Takes what is left of a body before the request is refused.
+class Body:
+    """A request's body; what is left of it can be taken before the request is refused.
 
-    A connection closed on unread bytes is reset, and the response is lost with it.
+    A connection closed on unread bytes is reset, and the response is lost with it. ``is_held``
+    while the client waits to be asked for the body.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = _Body(receive, is_held=(b"expect", b"100-continue") in scope["headers"])
-
-        async def send_when_read(message: Message) -> None:
-            if message["type"] == "http.response.start" and (
-                message["status"] >= _FIRST_ERROR_STATUS
-            ):
-                await body.discard()
-            await send(message)
-
-        await self._app(scope, body.receive, send_when_read)
-
-
-class _Body:
-    """What has been received; ``is_held`` while the client waits to be asked for the body."""
+    __slots__ = ("_is_held", "_is_whole", "_receive")
 
     def __init__(self, receive: Receive, *, is_held: bool) -> None:
         self._receive = receive

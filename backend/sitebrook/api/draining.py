@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import Send
 
 from sitebrook.api.errors import to_reply
 from sitebrook.api.http import send_reply
@@ -16,24 +16,21 @@ _WORK: Final = ("/v1/", "/api/")
 _SERVED: Final = frozenset({"/api/latency"})
 
 
-class DrainMiddleware:
-    """Answers 503 with Retry-After to what would begin work, on a connection that closes."""
+async def refuse_work(open_answers: OpenAnswers, path: str, send: Send) -> bool:
+    """Whether the request was refused: with 503 and Retry-After, on a connection that closes.
 
-    def __init__(self, app: ASGIApp, open_answers: OpenAnswers) -> None:
-        self._app = app
-        self._open_answers = open_answers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the request unless it is refused."""
-        if self._open_answers.is_draining and scope["type"] == "http" and _is_work(scope["path"]):
-            try:
-                self._open_answers.check_taken()
-            except Unavailable as error:
-                reply = to_reply(error)
-                headers = {**reply.headers, "connection": "close"}
-                await send_reply(send, reply.status, reply.encode(), headers)
-                return
-        await self._app(scope, receive, send)
+    Call it while the server stops.
+    """
+    if not _is_work(path):
+        return False
+    try:
+        open_answers.check_taken()
+    except Unavailable as error:
+        reply = to_reply(error)
+        headers = {**reply.headers, "connection": "close"}
+        await send_reply(send, reply.status, reply.encode(), headers)
+        return True
+    return False
 
 
 def _is_work(path: str) -> bool:
