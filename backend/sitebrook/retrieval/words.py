@@ -13,6 +13,8 @@ import Stemmer
 
 from sitebrook.retrieval.language import STEMMERS
 
+# Counts every change of what words a text has: an index made by an earlier one is made anew.
+WORDS_FORMAT: Final = 1
 # Longer than any word or identifier; what is longer is encoded data.
 _MAX_CHARACTERS: Final = 64
 
@@ -28,11 +30,15 @@ _TOKEN: Final = re.compile(
 )
 UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]+")
 _PARTS: Final = re.compile(r"[_.,:\-]+")
+_HYPHENED: Final = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+")
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # What a question may leave out: accents, Hebrew points, Arabic vowel signs.
 _MARKS: Final = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0640]")
 # Letters that Unicode does not take apart, and the Russian \u0451, mostly written as \u0435.
 _LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "\u0131": "i", "\u0451": "\u0435"})
+# "And the", "so the" before a noun: the Snowball stemmer only knows "the", "with the", "for the".
+_ARABIC_AND: Final = re.compile("^[\u0648\u0641](?=\u0627\u0644..)")
 
 _stemmers = threading.local()
 
@@ -40,8 +46,9 @@ _stemmers = threading.local()
 def to_words(text: str, language: str) -> list[str]:
     """The words in order: folded and stemmed by ``language`` (ISO 639-1; unknown: only folded).
 
-    Codes and identifiers (``ERR_CONN-42``, ``v2.3.1``, ``getUser``) stand whole and in parts;
-    scripts without spaces are cut into bigrams.
+    Codes and identifiers (``ERR_CONN-42``, ``v2.3.1``, ``getUser``) stand whole and in parts,
+    hyphened words (``e-mail``) and grouped digits (``1,000``) in parts and as one; scripts without
+    spaces are cut into bigrams.
     """
     words: list[str] = []
     for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
@@ -63,7 +70,7 @@ def to_question_words(text: str, languages: Sequence[str]) -> list[tuple[str, ..
     return groups
 
 
-@functools.lru_cache(maxsize=200_000)
+@functools.lru_cache(maxsize=60_000)
 def _words(token: str, language: str) -> tuple[str, ...]:
     pieces = _pieces(token)
     return tuple(_to_word(piece, language) for piece in pieces if len(piece) <= _MAX_CHARACTERS)
@@ -77,9 +84,11 @@ def _pieces(token: str) -> list[str]:
         return [token]
     parts = [part for part in _PARTS.split(token) if part]
     pieces = [piece for part in parts for piece in _humps(part)]
-    is_hyphened = "_" not in token and all(part.isalpha() for part in token.split("-"))
-    if len(pieces) < 2 or (is_hyphened and "-" in token):
+    if len(pieces) < 2:
         return pieces
+    if _HYPHENED.fullmatch(token) or _GROUPED.fullmatch(token):
+        # Others write "e-mail" as one word and "1,000" without the comma.
+        return [*pieces, "".join(parts)]
     return [token, *pieces]
 
 
@@ -101,6 +110,8 @@ def _stem(word: str, language: str) -> str:
     if stemmer is None:
         stemmer = cast("Any", Stemmer).Stemmer(algorithm, 0)
         setattr(_stemmers, algorithm, stemmer)
+    if language == "ar":
+        word = _ARABIC_AND.sub("", word)
     return str(stemmer.stemWord(word)) or word
 
 

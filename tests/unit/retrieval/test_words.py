@@ -8,6 +8,8 @@ from sitebrook.retrieval.language import detect_language
 from sitebrook.retrieval.stop_words import stop_words
 from sitebrook.retrieval.words import to_question_words, to_words
 
+MOTHER_IN_LAW = ["mother", "in", "law", "motherinlaw"]
+
 
 @pytest.mark.parametrize(
     ("text", "language", "expected"),
@@ -20,8 +22,21 @@ from sitebrook.retrieval.words import to_question_words, to_words
         ("v2.3.1", "en", ["v2.3.1", "v2", "3", "1"]),
         ("user_id getUser", "en", ["user_id", "user", "id", "getus", "get", "user"]),
         ("C++ and C#, C.", "en", ["c++", "and", "c#", "c"]),
-        ("well-known", "en", ["well", "known"]),
+        ("well-known", "en", ["well", "known", "wellknown"]),
+        ("E-Mail Wi-Fi", "en", ["e", "mail", "email", "wi", "fi", "wifi"]),
+        ("10-year mother-in-law", "en", ["10-year", "10", "year", *MOTHER_IN_LAW]),
+        ("1,000 or 1.250.000", "en", ["1", "000", "1000", "or", "1", "250", "000", "1250000"]),
+        ("3.14", "en", ["3.14", "3", "14"]),
         ("東京都", "ja", ["東京", "京都"]),
+        ("我爱北京2024年", "zh", ["我爱", "爱北", "北京", "2024", "年"]),
+        ("안녕하세요", "ko", ["안녕", "녕하", "하세", "세요"]),
+        ("ภาษาไทย", "th", ["ภา", "าษ", "ษา", "าไ", "ไท", "ทย"]),
+        ("Приветствия друзьям", "ru", ["приветств", "друз"]),
+        ("كتابٌ والكتاب", "ar", ["كتاب", "كتاب"]),
+        ("İstanbul'da", "tr", ["istanbul", "da"]),
+        ("Größe größer", "de", ["gross", "gross"]),
+        ("niños NIÑOS", "es", ["nin", "nin"]),
+        ("évènement événements", "fr", ["even", "even"]),
         ("\ufb01le \uff26\uff55\uff4c\uff4c", "en", ["file", "full"]),
         ("ёлка елка", "xx", ["елка", "елка"]),
         ("", "en", []),
