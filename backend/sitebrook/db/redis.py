@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sitebrook.db.redis_commands import Command, Script, Value
+from sitebrook.db.redis_commands import Command, Script, ScriptCall, Value
 from sitebrook.errors import RedisAway
 from sitebrook.settings import RedisSettings
 
@@ -71,7 +71,7 @@ class RedisConnection:
         self._up_at = 0.0
         self._faults = 0
         self._marker: bytes | None = None
-        self._run_id: str | None = None
+        self._run_id: bytes | None = None
 
     @property
     def is_up(self) -> bool:
@@ -87,18 +87,19 @@ class RedisConnection:
         self._listeners.append(listener)
 
     async def execute(self, *command: Value) -> Any:
-        """The answer to one command, as redis-py gives it."""
+        """The answer to one command: bytes, a number, None or a list of these."""
         return await self._try(lambda: self._client.execute(command))
 
     async def execute_all(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to commands that are run together, by MULTI and EXEC."""
         return await self._try(lambda: self._client.execute_all(commands))
 
-    async def run_script(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[Value]
-    ) -> Any:
-        """What a Lua script returns."""
-        return await self._try(lambda: self._client.run_script(script, keys, arguments))
+    async def run_script(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
+        """What a Lua script returns for each of the calls, which are sent in one round trip.
+
+        The keys of one call must be on one node of a cluster, those of different calls need not.
+        """
+        return await self._try(lambda: self._client.run_script(script, calls))
 
     async def open_subscription(self) -> Subscription:
         """A connection of its own for Pub/Sub, which its caller closes."""
@@ -147,7 +148,7 @@ class RedisConnection:
                 self._go_down(error.reason)
             raise
 
-    def _compare(self, marker: bytes, run_id: str | None) -> RedisNews | None:
+    def _compare(self, marker: bytes, run_id: bytes | None) -> RedisNews | None:
         """What the marker and the run id tell; the marker is gone when everything else is."""
         known, self._marker = self._marker, marker
         known_run, self._run_id = self._run_id, run_id

@@ -6,22 +6,23 @@ Imported only where a Redis is configured: the library takes a quarter of a seco
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar, cast
+import re
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final, cast
 
 from redis import exceptions
-from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sitebrook.db.redis_commands import Command, CommandRefused, Script, Value
+from sitebrook.db.redis_commands import Command, CommandRefused, Script, ScriptCall, Value
 from sitebrook.errors import RedisAway, StartError
 from sitebrook.settings import RedisSettings
 
-T = TypeVar("T")
-
+_RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _REFUSED: Final = "refuses the user or the password in REDIS_URL"
 # Answers after which Redis is as good as away for everyone, and what to do about them.
 _AWAY: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -48,54 +49,57 @@ class RedisClient:
     def __init__(self, settings: RedisSettings) -> None:
         self._timeout_s = settings.timeout_s
         self._kind, self._options = _to_options(settings)
-        self._pool = ConnectionPool(
+        self._pool: Any = ConnectionPool(
             connection_class=self._kind,
             max_connections=settings.connections + 1,  # one for the probe
             **self._options,
         )
-        self._redis = cast("Any", Redis(connection_pool=self._pool))
         self._free = asyncio.Semaphore(settings.connections)
 
     async def execute(self, command: Command) -> Any:
-        """The answer to one command, as the library gives it."""
-        return await self._bound(lambda: self._redis.execute_command(*command))
+        """The answer to one command."""
+        (answer,) = await self._send([command])
+        return _value(answer)
 
     async def execute_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to commands that Redis runs as one, none or all of them."""
-        pipeline = self._redis.pipeline(transaction=True)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await self._bound(pipeline.execute)
+        """The answers to commands that Redis runs as one, all of them or none."""
+        answers = await self._send([("MULTI",), *commands, ("EXEC",)])
+        for answer in answers:  # the first says why the last one is no list
+            _value(answer)
+        return [_value(answer) for answer in answers[-1]]
 
-    async def run_script(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[Value]
-    ) -> Any:
-        """What the script returns."""
-        rest = (len(keys), *keys, *arguments)
-        return await self._bound(lambda: self._evaluate(script, rest))
+    async def run_script(self, script: Script, calls: Sequence[ScriptCall]) -> list[Any]:
+        """What each call of the script returns; all are sent at once."""
+        commands = [("EVALSHA", script.sha, len(keys), *keys, *rest) for keys, rest in calls]
+        answers = await self._send(commands)
+        if any(isinstance(answer, exceptions.NoScriptError) for answer in answers):
+            texts = [("EVAL", script.text, len(keys), *keys, *rest) for keys, rest in calls]
+            unknown = [isinstance(answer, exceptions.NoScriptError) for answer in answers]
+            again = iter(await self._send(list(itertools.compress(texts, unknown))))
+            answers = [
+                next(again) if is_unknown else answer
+                for answer, is_unknown in zip(answers, unknown, strict=True)
+            ]
+        return [_value(answer) for answer in answers]
 
-    async def probe(self, key: str, value: str) -> tuple[bytes, str | None]:
+    async def probe(self, key: str, value: str) -> tuple[bytes, bytes | None]:
         """The value of ``key``, set to ``value`` where it has none, and the run id of the server.
 
         Beside reading this tries a write, which a full Redis and a replica refuse.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(key, value, nx=True).get(key).info("server")
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                is_set, found, about = await pipeline.execute(raise_on_error=False)
-            for answer in (is_set, found):
-                if isinstance(answer, Exception):
-                    raise answer
-        except (exceptions.RedisError, OSError) as error:
-            raise to_failure(error, self._timeout_s) from None
-        # A managed Redis may forbid INFO; then only the value tells what has happened to it.
-        return found, None if isinstance(about, Exception) else about.get("run_id")
+        commands = [("SET", key, value, "NX"), ("GET", key), ("INFO", "server")]
+        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s):
+            written, found, about = await self._exchange(commands)
+        _value(written)
+        # A managed Redis may forbid INFO; then only the key tells what has happened to it.
+        run_id = None if isinstance(about, Exception) else _RUN_ID.search(about)
+        return _value(found), run_id and run_id[1]
 
     async def open_subscription(self) -> Subscription:
         """A connection of its own for messages."""
         connection = self._kind(**self._options)
-        await bound(connection.connect(), self._timeout_s)
+        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s):
+            await connection.connect()
         return Subscription(connection, self._timeout_s)
 
     async def drop_idle(self) -> None:
@@ -106,18 +110,20 @@ class RedisClient:
         """Closes every connection of the pool."""
         await self._pool.aclose()
 
-    async def _evaluate(self, script: Script, rest: tuple[Value, ...]) -> Any:
-        try:
-            return await self._redis.execute_command("EVALSHA", script.sha, *rest)
-        except exceptions.NoScriptError:
-            return await self._redis.execute_command("EVAL", script.text, *rest)
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        """An answer to each command, sent together; a refusal is the library's exception."""
+        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s), self._free:
+            return await self._exchange(commands)
 
-    async def _bound(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        # The library's own client and pipelines cost half as much again as this.
+        connection = await self._pool.get_connection()
         try:
-            async with asyncio.timeout(self._timeout_s), self._free:
-                return await work()
-        except (exceptions.RedisError, OSError) as error:
-            raise to_failure(error, self._timeout_s) from None
+            packed = connection.pack_commands(commands)
+            await connection.send_packed_command(packed, check_health=False)
+            return [await _read(connection) for _ in commands]
+        finally:
+            await self._pool.release(connection)
 
 
 class Subscription:
@@ -129,7 +135,8 @@ class Subscription:
 
     async def send(self, *command: Value) -> None:
         """Sends SUBSCRIBE, UNSUBSCRIBE or PING; what comes of it is read like messages."""
-        await bound(self._connection.send_command(*command), self._timeout_s)
+        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s):
+            await self._connection.send_command(*command)
 
     async def read(self, timeout_s: float = math.inf) -> list[Any] | None:
         """What comes next, or None after a silence of ``timeout_s``.
@@ -137,26 +144,37 @@ class Subscription:
         ``[b"message", channel, payload]``, ``[b"subscribe", channel, count]`` as soon as a channel
         is heard, ``[b"unsubscribe", …]``, ``[b"pong", b""]``.
         """
-        try:
+        async with _translated(self._timeout_s):
             return cast("Any", await self._connection.read_response(timeout=timeout_s))
-        except (exceptions.RedisError, OSError) as error:
-            raise to_failure(error, self._timeout_s) from None
 
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._connection.disconnect(nowait=True)
 
 
-async def bound(work: Awaitable[T], timeout_s: float) -> T:
-    """The result of work on a connection. Raises RedisAway or CommandRefused."""
+async def _read(connection: Any) -> Any:
     try:
-        async with asyncio.timeout(timeout_s):
-            return await work
+        return await connection.read_response()
+    except exceptions.ResponseError as refusal:
+        return refusal
+
+
+def _value(answer: Any) -> Any:
+    """The answer unless it is a refusal, which is raised."""
+    if isinstance(answer, Exception):
+        raise _to_failure(answer, 0) from None
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def _translated(timeout_s: float) -> AsyncGenerator[None]:
+    try:
+        yield
     except (exceptions.RedisError, OSError) as error:
-        raise to_failure(error, timeout_s) from None
+        raise _to_failure(error, timeout_s) from None
 
 
-def to_failure(error: Exception, timeout_s: float) -> RedisAway | CommandRefused:
+def _to_failure(error: Exception, timeout_s: float) -> RedisAway | CommandRefused:
     """The library's error in our words."""
     for kind, reason in _AWAY:
         # What goes wrong in opening a connection stands behind an error of its own.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 Value = bytes | str | int | float
 Command = Sequence[Value]
+# The keys and the arguments of one call of a script.
+ScriptCall = tuple[Sequence[str], Sequence[Value]]
 
 
 class CommandRefused(Exception):

@@ -57,16 +57,17 @@ async def test_commands_transactions_and_scripts_answer(redis: RedisConnection) 
     assert await redis.execute("SET", key, 5)
     assert await redis.execute_all([("INCR", key), ("GET", key)]) == [6, b"6"]
     script = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
-    assert [await redis.run_script(script, [key], [2]) for _ in range(2)] == [8, 10]
+    assert await redis.run_script(script, [([key], [2]), ([key], [3])]) == [8, 11]
+    assert await redis.run_script(script, [([key], [1])]) == [12]
 
 
 async def test_a_script_runs_after_redis_has_forgotten_it(
     redis: RedisConnection, redis_server: RedisServer
 ) -> None:
     script = Script("return ARGV[1]")
-    assert await redis.run_script(script, [], ["a"]) == b"a"
+    assert await redis.run_script(script, [([], ["a"])]) == [b"a"]
     redis_server.command("SCRIPT", "FLUSH")
-    assert await redis.run_script(script, [], ["b"]) == b"b"
+    assert await redis.run_script(script, [([], ["b"]), ([], ["c"])]) == [b"b", b"c"]
 
 
 async def test_a_wrong_command_is_refused_and_redis_stays_up(redis: RedisConnection) -> None:
