@@ -16,6 +16,7 @@
         ├── LimitReached          too many requests or streams; retry_after_s says when
         └── Unavailable           something we need does not answer; trying later may help
             ├── RedisAway         Redis does not answer, or takes no writes
+            ├── WorkFailed            a child process gave no result; cause says why
             └── ProviderError     an upstream failed; see its fields
                 └── ProviderNotAsked  it rests after failures, or has as much to do as it may
 
@@ -23,6 +24,10 @@
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+WorkEnd = Literal["time", "memory", "crash", "answer", "error", "cancelled", "closed"]
 
 
 class SitebrookError(Exception):
@@ -120,6 +125,28 @@ class RedisAway(Unavailable):
     def __init__(self, reason: str) -> None:
         super().__init__("This is not available for a moment; try again in a few seconds.")
         self.reason = reason
+
+
+class WorkFailed(Unavailable):
+    """Work in a child process gave no result; ``cause`` says why.
+
+    It ran into the bound of time or memory; crashed; gave an answer that is none; raised an error
+    that nobody expected (``detail`` has its text); was cancelled by its caller; or was stopped
+    with the process.
+    """
+
+    code = "work_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: WorkEnd = "error",
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.detail = detail
 
 
 class ProviderError(Unavailable):

@@ -14,6 +14,7 @@ from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatService
 from sitebrook.chat.writer import TurnWriter
+from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.providers.router import Router
@@ -35,6 +36,7 @@ class Parts:
 
     settings: Settings
     database: Database
+    compute: ComputePool
     gate: Gate
     limiter: Limiter
     embedders: Sequence[Embedder]
@@ -65,7 +67,8 @@ class Parts:
             await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes every connection; ``running`` does it at its end."""
+        """Closes every connection and ends child processes; ``running`` does it at its end."""
+        await self.compute.aclose()
         await self.router.aclose()
         for embedder in self.embedders:
             await embedder.aclose()

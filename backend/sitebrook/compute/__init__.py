@@ -1,1 +1,1 @@
-"""Processor time in bounded child processes, away from the event loop."""
+"""Processor time in bounded child processes; children import only what is in `child` and work."""

@@ -19,6 +19,7 @@ from sitebrook.settings.catalogue import (
     ProviderSettings,
     load_catalogue,
 )
+from sitebrook.settings.compute import ComputeSettings
 from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
 from sitebrook.settings.redis import RedisSettings, check_redis
@@ -36,6 +37,7 @@ from sitebrook.settings.upstream import UpstreamSettings
 __all__ = [
     "MOCK_MODEL",
     "ClientSettings",
+    "ComputeSettings",
     "DatabaseSettings",
     "EmbeddingSettings",
     "EventSettings",
@@ -64,6 +66,7 @@ class Settings:
     events: EventSettings = dataclasses.field(default_factory=EventSettings)
     embedding: EmbeddingSettings = dataclasses.field(default_factory=EmbeddingSettings)
     retrieval: RetrievalSettings = dataclasses.field(default_factory=RetrievalSettings)
+    compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
     limits: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     upstream: UpstreamSettings = dataclasses.field(default_factory=UpstreamSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
@@ -106,6 +109,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "events": EventSettings,
     "embedding": EmbeddingSettings,
     "retrieval": RetrievalSettings,
+    "compute": ComputeSettings,
     "limits": LimitSettings,
     "upstream": UpstreamSettings,
     "telemetry": TelemetrySettings,

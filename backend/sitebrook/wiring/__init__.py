@@ -10,6 +10,7 @@ from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
 from sitebrook.chat.turns import TurnStore
 from sitebrook.chat.writer import TurnWriter
+from sitebrook.compute.pool import ComputePool
 from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
 from sitebrook.errors import StartError
@@ -67,6 +68,7 @@ def build_parts(settings: Settings) -> Parts:
     return Parts(
         settings=settings,
         database=database,
+        compute=ComputePool(settings.compute),
         gate=gate,
         limiter=ProcessLimiter(),
         embedders=embedders.all,
