@@ -122,8 +122,13 @@ class RedisAway(Unavailable):
 
     code = "redis_unavailable"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("This is not available for a moment; try again in a few seconds.")
+    def __init__(
+        self,
+        message: str = "This is not available for a moment; try again in a few seconds.",
+        *,
+        reason: str = "",
+    ) -> None:
+        super().__init__(message, retry_after_s=3)
         self.reason = reason
 
 

@@ -16,6 +16,7 @@ from sitebrook.chat.service import ChatService
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
+from sitebrook.db.redis import RedisConnection
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import Embedder
@@ -37,6 +38,7 @@ class Parts:
     settings: Settings
     database: Database
     compute: ComputePool
+    redis: RedisConnection | None
     gate: Gate
     limiter: Limiter
     embedders: Sequence[Embedder]
@@ -55,6 +57,9 @@ class Parts:
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the background work going during the block; then ends it and closes everything."""
         tasks = {asyncio.create_task(self.writer.run())}
+        if self.redis is not None:
+            await self.redis.probe()  # the first request finds it known
+            tasks.add(asyncio.create_task(self.redis.run()))
         if self.peers is not None:
             tasks.add(asyncio.create_task(self.peers.run(self.metrics.snapshot)))
         try:
@@ -72,4 +77,6 @@ class Parts:
         await self.router.aclose()
         for embedder in self.embedders:
             await embedder.aclose()
+        if self.redis is not None:
+            await self.redis.aclose()
         await self.database.aclose()

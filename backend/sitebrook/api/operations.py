@@ -40,14 +40,17 @@ async def report_live() -> HealthResponse:
 async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
     """200 when a question would be answered now; 503 while the database is away or it stops.
 
-    A provider that rests makes it `degraded`, still with 200: others may answer.
+    A provider that rests makes it `degraded`, still with 200: others may answer. So does a Redis
+    that does not answer: each process then goes on by itself.
     """
     parts.open_answers.check_taken()
     await parts.database.check()
     states = parts.router.provider_states
     is_well = all(one.state is BreakerState.CLOSED for one in states)
+    redis = "off" if parts.redis is None else "ok" if parts.redis.is_up else "degraded"
     return ReadyResponse(
-        "ok" if is_well else "degraded",
+        "ok" if is_well and redis != "degraded" else "degraded",
+        redis,
         [ProviderHealth(one.name, one.state, one.rests_s) for one in states],
     )
 

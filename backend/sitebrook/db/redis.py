@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sitebrook.db.redis_commands import Command, Script, ScriptCall, Value
+from sitebrook.db.redis_commands import Command, CommandRefused, Script, ScriptCall, Value
 from sitebrook.errors import RedisAway
 from sitebrook.settings import RedisSettings
 
@@ -65,11 +65,12 @@ class RedisConnection:
         self._probe_s = settings.probe_s
         self._timeout_s = settings.timeout_s
         self.state = RedisState(is_up=False, since=datetime.now(UTC), reason="was not asked yet")
+        self.faults = 0
         self._listeners: list[Callable[[RedisNews], None]] = []
         self._has_failed = asyncio.Event()
         self._was_asked = False
         self._up_at = 0.0
-        self._faults = 0
+        self._short_ups = 0
         self._marker: bytes | None = None
         self._run_id: bytes | None = None
 
@@ -113,6 +114,9 @@ class RedisConnection:
         except RedisAway as error:
             self._go_down(error.reason)
             return False
+        except CommandRefused as error:
+            self._go_down(f"refuses a simple command: {error}")
+            return False
         news = self._compare(marker, run_id)
         if not self.is_up:
             self._go_up()
@@ -131,7 +135,9 @@ class RedisConnection:
                         await self._has_failed.wait()
             if not self.is_up:
                 await self._client.drop_idle()
-                await asyncio.sleep(min(self._probe_s, _FIRST_PAUSE_S * 2 ** min(self._faults, 10)))
+                await asyncio.sleep(
+                    min(self._probe_s, _FIRST_PAUSE_S * 2 ** min(self._short_ups, 10))
+                )
 
     async def aclose(self) -> None:
         """Closes every connection but subscriptions."""
@@ -140,7 +146,7 @@ class RedisConnection:
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
         state = self.state
         if not state.is_up:
-            raise RedisAway(state.reason or "")
+            raise RedisAway(reason=state.reason or "")
         try:
             return await call()
         except RedisAway as error:
@@ -166,7 +172,7 @@ class RedisConnection:
         was_up = self.is_up
         now = asyncio.get_running_loop().time()
         settled = was_up and now - self._up_at >= _SETTLED_S
-        self._faults = 0 if settled else self._faults + 1
+        self._short_ups = 0 if settled else self._short_ups + 1
         if not was_up and self.state.reason == reason:
             return
         self.state = RedisState(
@@ -175,6 +181,7 @@ class RedisConnection:
         self._has_failed.set()
         _LOG.warning("Redis cannot be used, each process goes on by itself", extra={"why": reason})
         if was_up:
+            self.faults += 1
             self._tell(RedisNews.AWAY)
 
     def _tell(self, news: RedisNews) -> None:

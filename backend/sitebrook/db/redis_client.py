@@ -104,7 +104,8 @@ class RedisClient:
 
     async def drop_idle(self) -> None:
         """Closes the connections that nobody uses: after a fault they may be dead as well."""
-        await self._pool.disconnect(inuse_connections=False)
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
         """Closes every connection of the pool."""
@@ -179,15 +180,15 @@ def _to_failure(error: Exception, timeout_s: float) -> RedisAway | CommandRefuse
     for kind, reason in _AWAY:
         # What goes wrong in opening a connection stands behind an error of its own.
         if isinstance(error, kind) or isinstance(error.__cause__, kind):
-            return RedisAway(reason)
+            return RedisAway(reason=reason)
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):
-        return RedisAway(f"did not answer within {timeout_s:g} s")
+        return RedisAway(reason=f"did not answer within {timeout_s:g} s")
     if isinstance(error, (OSError, exceptions.ConnectionError, exceptions.InvalidResponse)):
-        return RedisAway(f"cannot be reached: {error}")
+        return RedisAway(reason=f"cannot be reached: {error}")
     text = str(error)
     word = text.partition(" ")[0]
     if word in _AWAY_BY_WORD:
-        return RedisAway(_AWAY_BY_WORD[word])
+        return RedisAway(reason=_AWAY_BY_WORD[word])
     return CommandRefused(text)
 
 

@@ -121,6 +121,14 @@ POOL: Final = Family(
 POOL_SIZE: Final = Family(
     "sitebrook_database_connections_max", "Pooled connections that may be in use", "gauge"
 )
+REDIS_UP: Final = Family(
+    "sitebrook_redis_up",
+    "1 while Redis can be used, else 0, also without one; summed over the workers",
+    "gauge",
+)
+REDIS_FAULTS: Final = Family(
+    "sitebrook_redis_faults_total", "Times that Redis could no longer be used", "counter"
+)
 LOG_DROPS: Final = Family(
     "sitebrook_log_lines_dropped_total",
     "Log lines thrown away since standard error was not read in time",
@@ -144,6 +152,6 @@ FAMILIES: Final = (
     *(ANSWERS, ANSWER_DURATION, FIRST_DELTA, GAPS, RETRIEVAL),
     *(DELTAS, TOKENS, COST, UNPRICED, OPEN_STREAMS),
     *(ATTEMPTS, ATTEMPT_DURATION, BREAKER),
-    *(TURNS, POOL, POOL_SIZE, LOG_DROPS, BUILD),
+    *(TURNS, POOL, POOL_SIZE, REDIS_UP, REDIS_FAULTS, LOG_DROPS, BUILD),
     *(STARTED, *PROCESS),
 )

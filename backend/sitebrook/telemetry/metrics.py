@@ -29,6 +29,8 @@ class Sources:
     connections_in_use: Callable[[], int]
     connections_max: int
     log_lines_dropped: Callable[[], int]
+    redis_is_up: Callable[[], bool]
+    redis_faults: Callable[[], int]
 
 
 class Peers(Protocol):
@@ -157,6 +159,8 @@ class Metrics:
             (families.POOL, sources.connections_in_use()),
             (families.POOL_SIZE, sources.connections_max),
             (families.LOG_DROPS, sources.log_lines_dropped()),
+            (families.REDIS_UP, sources.redis_is_up()),
+            (families.REDIS_FAULTS, sources.redis_faults()),
         ):
             values[family.name] = [((), float(value))]
         for name, value in read_process().items():

@@ -13,6 +13,7 @@ from sitebrook.chat.writer import TurnWriter
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
+from sitebrook.db.redis import RedisConnection
 from sitebrook.errors import StartError
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.parts import Parts
@@ -45,7 +46,8 @@ def build_parts(settings: Settings) -> Parts:
     indexes = RankBm25Indexes(k1=retrieval.bm25_k1, b=retrieval.bm25_b)
     searcher = Searcher(database, embedders.all, indexes, retrieval)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
-    metrics = _build_metrics(settings, database, writer)
+    redis = RedisConnection(settings.redis) if settings.redis.url else None
+    metrics = _build_metrics(settings, database, writer, redis)
     peers = None
     if settings.worker:
         peers = WorkerPeers(settings.server.data_dir / METRICS_FOLDER, settings.worker)
@@ -69,6 +71,7 @@ def build_parts(settings: Settings) -> Parts:
         settings=settings,
         database=database,
         compute=ComputePool(settings.compute),
+        redis=redis,
         gate=gate,
         limiter=ProcessLimiter(),
         embedders=embedders.all,
@@ -91,12 +94,16 @@ def build_tracing(settings: Settings) -> Tracing | None:
     return None if endpoint is None else open_tracing(endpoint, __version__)
 
 
-def _build_metrics(settings: Settings, database: Database, writer: TurnWriter) -> Metrics:
+def _build_metrics(
+    settings: Settings, database: Database, writer: TurnWriter, redis: RedisConnection | None
+) -> Metrics:
     sources = Sources(
         turns_waiting=lambda: writer.waiting,
         connections_in_use=lambda: database.connections_in_use,
         connections_max=settings.database.pool_size,
         log_lines_dropped=count_dropped_lines,
+        redis_faults=lambda: redis.faults if redis else 0,
+        redis_is_up=lambda: redis is not None and redis.is_up,
     )
     return Metrics(
         [model.id for model in settings.models],

@@ -32,6 +32,7 @@ _STATUS = {
     errors.LimitReached: 429,
     errors.Unavailable: 503,
     errors.WorkFailed: 503,
+    errors.RedisAway: 503,
     errors.ProviderError: 502,
     errors.ProviderNotAsked: 503,
 }

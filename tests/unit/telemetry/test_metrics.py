@@ -16,6 +16,8 @@ def _make() -> Metrics:
         connections_in_use=lambda: 2,
         connections_max=10,
         log_lines_dropped=lambda: 0,
+        redis_is_up=lambda: True,
+        redis_faults=lambda: 2,
     )
     return Metrics(["known"], ["openai"], version="1.2.3", sources=sources)
 

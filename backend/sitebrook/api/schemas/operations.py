@@ -28,9 +28,13 @@ class ProviderHealth(msgspec.Struct, frozen=True):
 
 
 class ReadyResponse(msgspec.Struct, frozen=True):
-    """``ok``, or ``degraded`` when a provider rests; as this process sees its providers."""
+    """``ok``, or ``degraded`` when a provider rests or Redis is away; as this process sees them.
+
+    ``redis`` is ``off`` where none is configured.
+    """
 
     status: Literal["ok", "degraded"]
+    redis: Literal["ok", "degraded", "off"]
     providers: list[ProviderHealth]
 
 
