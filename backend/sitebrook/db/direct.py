@@ -28,7 +28,7 @@ class DirectConnection:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(to_psycopg_url(url))
+        self._url = url
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def run(self, statements: Sequence[Statement]) -> None:
@@ -58,7 +58,7 @@ class DirectConnection:
         async with asyncio.timeout(_ANSWER_S):
             connection = self._connection
             if connection is None:
-                connection = self._connection = await self._connect()
+                connection = self._connection = await connect(self._url)
             if len(statements) == 1:
                 await connection.execute(*statements[0], prepare=True)
                 return
@@ -67,10 +67,13 @@ class DirectConnection:
                 for statement in statements:
                     await connection.execute(*statement, prepare=True)
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        positional, named = self._url.get_dialect()().create_connect_args(self._url)
-        arguments = {**named, **CONNECT_ARGS, "autocommit": True}
-        return await psycopg.AsyncConnection.connect(*positional, **arguments)
+
+async def connect(url: str) -> psycopg.AsyncConnection[Any]:
+    """A new connection in which each statement is a transaction, unless one is begun."""
+    address = make_url(to_psycopg_url(url))
+    positional, named = address.get_dialect()().create_connect_args(address)
+    arguments = {**named, **CONNECT_ARGS, "autocommit": True}
+    return await psycopg.AsyncConnection.connect(*positional, **arguments)
 
 
 def _is_away(error: psycopg.Error | TimeoutError) -> bool:
