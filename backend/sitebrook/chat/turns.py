@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal, LiteralString
 
@@ -14,8 +13,7 @@ from sitebrook.db.direct import DirectConnection, Statement
 from sitebrook.telemetry.logs import request_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewQuestion:
+class NewQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A question to keep; ``begins`` when it is the first of its conversation."""
 
     id: str
@@ -27,11 +25,10 @@ class NewQuestion:
     origin: str
     role: Literal["user"] = "user"
     # For the log of the task that stores it, which outlives the request.
-    request_id: str = field(default_factory=request_id.get)
+    request_id: str = msgspec.field(default_factory=request_id.get)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAnswer:
+class NewAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer to keep; ``interrupted`` ones hold the text so far."""
 
     id: str
@@ -50,10 +47,11 @@ class NewAnswer:
     is_estimated: bool | None = None
     cost: Decimal | None = None
     role: Literal["assistant"] = "assistant"
-    request_id: str = field(default_factory=request_id.get)
+    request_id: str = msgspec.field(default_factory=request_id.get)
 
 
 Turn = NewQuestion | NewAnswer
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class TurnStore:
@@ -72,8 +70,8 @@ class TurnStore:
         kept = _without_repeats(turns)
         begun = {one.conversation_id for one in kept if isinstance(one, NewQuestion) and one.begins}
         known = sorted({one.conversation_id for one in kept} - begun)
-        statements: list[Statement] = [(_LOCK, (known,))] if known else []
-        statements.append((_APPEND, (msgspec.json.encode(kept).decode(),)))
+        statements: list[Statement] = [(_LOCK, _encode(known))] if known else []
+        statements.append((_APPEND, _encode(kept)))
         await self._connection.run(statements)
 
     async def aclose(self) -> None:
@@ -98,7 +96,9 @@ def _without_repeats(turns: Sequence[Turn]) -> list[Turn]:
 # that two tabs cannot take the same number: the statement after it sees what was stored meanwhile.
 _LOCK: Final[LiteralString] = """
     WITH locked AS (
-        SELECT id FROM conversation WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+        SELECT id FROM conversation
+        WHERE id = ANY(ARRAY(SELECT json_array_elements_text($1::json)))
+        ORDER BY id FOR UPDATE
     )
     UPDATE conversation SET updated_at = now() FROM locked WHERE conversation.id = locked.id
 """
@@ -109,7 +109,7 @@ _LOCK: Final[LiteralString] = """
 _APPEND: Final[LiteralString] = """
     WITH turn AS (
         SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY place) AS turn_number
-        FROM ROWS FROM (json_to_recordset(%s::json) AS (
+        FROM ROWS FROM (json_to_recordset($1::json) AS (
             id text, conversation_id text, begins boolean, role text, content text, site_id text,
             visitor_id text, origin text, status text, citations jsonb, model text, provider text,
             finish_reason text, prompt_tokens integer, completion_tokens integer,
