@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 
 from sitebrook.errors import ProviderError
 from sitebrook.providers.protocol import StreamEnd
@@ -12,28 +12,32 @@ from sitebrook.providers.protocol import StreamEnd
 class Ending:
     """The end of one stream, and who is to be told of it.
 
-    Each listener is called in the context in which it listened: the end may be found by a read of
-    the event loop, and those run in the context of whoever opened the connection first.
+    Listeners are called in the context in which this was made, that of the request: the end may be
+    found by a read of the event loop, and those run in the context of whoever opened the
+    connection first.
     """
 
-    __slots__ = ("_end", "_listeners")
+    __slots__ = ("_context", "_end", "_listeners")
 
     def __init__(self) -> None:
+        self._context = copy_context()
         self._end: StreamEnd | None = None
-        self._listeners: list[tuple[Context, Callable[[StreamEnd], None]]] = []
+        self._listeners: list[Callable[[StreamEnd], None]] = []
 
     def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
         """See ``ProviderStream.on_end``."""
         if self._end is None:
-            self._listeners.append((copy_context(), listener))
+            self._listeners.append(listener)
         else:
             listener(self._end)
 
     def tell(self, *, is_whole: bool = False, failure: ProviderError | None = None) -> None:
         """The stream is over; only the first word counts."""
-        if self._end is not None:
-            return
-        self._end = end = StreamEnd(is_whole, failure)
+        if self._end is None:
+            self._end = StreamEnd(is_whole, failure)
+            self._context.run(self._tell_all, self._end)
+
+    def _tell_all(self, end: StreamEnd) -> None:
         listeners, self._listeners = self._listeners, []
-        for context, listener in listeners:
-            context.run(listener, end)
+        for listener in listeners:
+            listener(end)

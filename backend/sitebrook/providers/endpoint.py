@@ -10,7 +10,7 @@ from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
 from sitebrook.providers.event_stream import EventStream, WireReader
 from sitebrook.providers.http_client import HttpClient
-from sitebrook.providers.http_connection import HttpError, MalformedResponse, Response
+from sitebrook.providers.http_connection import HttpError, MalformedResponse, Response, TooLate
 from sitebrook.settings import ProviderSettings
 
 _EVENT_STREAM: Final = "text/event-stream"
@@ -34,6 +34,7 @@ class Endpoint:
     ) -> None:
         self._settings = settings
         self._client = client
+        self._first_within_s = min(settings.first_delta_timeout_s, settings.total_timeout_s)
         self._target = client.prepare(
             settings.base_url.rstrip("/") + path,
             {"Accept": _EVENT_STREAM, "Content-Type": "application/json", **headers},
@@ -44,27 +45,24 @@ class Endpoint:
 
         Raises ProviderError. Cancelling it closes the connection.
         """
-        settings = self._settings
-        started_at = asyncio.get_running_loop().time()
-        ends_at = started_at + settings.total_timeout_s
-        first_at = min(started_at + settings.first_delta_timeout_s, ends_at)
+        client = self._client
+        began_at = client.loop.time()
+        first_by = began_at + self._first_within_s
+        response = await self._post(body, model, first_by)
+        stream = EventStream(self._settings, reader, response, client.deadlines, began_at)
         try:
-            async with asyncio.timeout_at(first_at):
-                response = await self._post(body, model)
-                stream = EventStream(settings, reader, response, ends_at=ends_at)
-                try:
-                    await stream.wait_for_first()
-                except BaseException:
-                    stream.close()
-                    raise
-                return stream
-        except TimeoutError:
-            raise faults.did_not_start(settings.name, first_at - started_at) from None
+            await stream.wait_for_first(first_by)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
-    async def _post(self, body: bytes, model: str) -> Response:
+    async def _post(self, body: bytes, model: str, by: float) -> Response:
         """The response, once it is known that an event stream follows."""
         try:
-            response = await self._client.post(self._target, body)
+            response = await self._client.post(self._target, body, by=by)
+        except TooLate:
+            raise faults.did_not_start(self._settings.name, self._first_within_s) from None
         except MalformedResponse:
             raise faults.malformed(self._settings.name, "did not answer in HTTP") from None
         except (HttpError, OSError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from sitebrook.errors import ProviderError
 from sitebrook.providers import faults
+from sitebrook.providers.deadlines import Deadlines, Slot
 from sitebrook.providers.ending import Ending
 from sitebrook.providers.http_connection import HttpError, Response
 from sitebrook.providers.protocol import Delta, ProviderEvent, StreamEnd
@@ -48,17 +48,36 @@ class WireReader(Protocol):
 class EventStream:
     """The events of one upstream response, as ``reader`` makes them; it owns the response.
 
-    The idle and the total clock are one timer that is moved on only when it fires: setting one for
-    every read would cost more than decoding the read.
+    The idle and the total clock are one deadline that is moved on only when it comes: setting one
+    for every read would cost more than decoding the read. The total clock began at ``began_at``.
     """
+
+    __slots__ = (
+        "_deadlines",
+        "_decoder",
+        "_ending",
+        "_ends_at",
+        "_expired",
+        "_failure",
+        "_first_by",
+        "_is_over",
+        "_listener",
+        "_loop",
+        "_reader",
+        "_ready",
+        "_response",
+        "_settings",
+        "_slot",
+        "_waits_since",
+    )
 
     def __init__(
         self,
         settings: ProviderSettings,
         reader: WireReader,
         response: Response,
-        *,
-        ends_at: float,
+        deadlines: Deadlines,
+        began_at: float,
     ) -> None:
         self._settings = settings
         self._reader = reader
@@ -69,11 +88,13 @@ class EventStream:
         self._is_over = False
         self._ending = Ending()
         self._listener: Callable[[], None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._ends_at = ends_at
+        self._loop = deadlines.loop
+        self._deadlines = deadlines
+        self._slot: Slot | None = None
+        self._ends_at = began_at + settings.total_timeout_s
+        self._first_by: float | None = None
         self._waits_since: float | None = None
         self._expired: ProviderError | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def has_ready(self) -> bool:
@@ -105,12 +126,21 @@ class EventStream:
             await self._read()
         return ready.popleft()
 
-    async def wait_for_first(self) -> None:
-        """Returns once there is an event to give; raises ProviderError when there never will be."""
+    async def wait_for_first(self, by: float) -> None:
+        """Returns once there is an event to give.
+
+        Raises ProviderError when there never will be, or is none ``by`` that time of the loop.
+        """
+        self._take_bytes()  # mostly it came with the head
         while not self._ready:
             if self._failure is not None:
                 raise self._failure
+            if self._slot is None:
+                self._first_by = by
+                self._slot = self._deadlines.add(self, by)
             await self._read()
+        self._first_by = None
+        self._leave_slot()
         self._arm()
 
     def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
@@ -206,20 +236,27 @@ class EventStream:
 
     def _end(self) -> None:
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._leave_slot()
+
+    def _leave_slot(self) -> None:
+        if self._slot is not None:
+            self._slot.pop(self, None)
+            self._slot = None
 
     def _arm(self) -> None:
         if self._is_over:
             return
         since = self._loop.time() if self._waits_since is None else self._waits_since
         at = min(self._ends_at, since + self._settings.idle_timeout_s)
-        self._timer = self._loop.call_at(at, self._check_clocks)
+        self._slot = self._deadlines.add(self, at)
 
-    def _check_clocks(self) -> None:
+    def expire(self) -> None:
+        """Looks at the clocks; the response is closed when one of them has run out."""
         now, settings = self._loop.time(), self._settings
-        if now >= self._ends_at:
+        if self._first_by is not None:
+            within_s = min(settings.first_delta_timeout_s, settings.total_timeout_s)
+            self._expired = faults.did_not_start(settings.name, within_s)
+        elif now >= self._ends_at:
             self._expired = faults.did_not_end(settings.name, settings.total_timeout_s)
         elif self._waits_since is not None and now >= self._waits_since + settings.idle_timeout_s:
             self._expired = faults.fell_silent(settings.name, settings.idle_timeout_s)

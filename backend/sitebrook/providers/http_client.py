@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import socket
 import ssl
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVa
 
 from sitebrook import __version__
 from sitebrook.errors import StartError
-from sitebrook.providers.http_connection import Connection, ConnectionCut, Response
+from sitebrook.providers.deadlines import Deadlines
+from sitebrook.providers.http_connection import Connection, ConnectionCut, Response, TooLate
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 _KEEPALIVE_S: Final = 15.0
@@ -45,6 +47,8 @@ class HttpClient:
     """The client of one process; made and used within one running event loop."""
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
         self._pools: dict[tuple[str, str, int], _Pool] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -75,12 +79,13 @@ class HttpClient:
         lines |= headers
         return Target(pool, _to_head(path + (f"?{parts.query}" if parts.query else ""), lines))
 
-    async def post(self, target: Target, body: bytes) -> Response:
+    async def post(self, target: Target, body: bytes, *, by: float = math.inf) -> Response:
         """The response to ``body``, once its head is there.
 
-        Raises OSError when there is no connection, HttpError when no head comes over it.
-        Cancelling it closes the connection. A request that met a connection which the server had
-        closed while idle is sent once more over a new one: nothing was done for it.
+        Raises OSError when there is no connection, HttpError when no head comes over it, TooLate
+        when that takes longer than until ``by``, a time of the loop. Cancelling it closes the
+        connection. A request that met a connection which the server had closed while idle is sent
+        once more over a new one: nothing was done for it.
         """
         pool = target.pool
         head = b"%b%d\r\n\r\n" % (target.head, len(body))
@@ -89,13 +94,25 @@ class HttpClient:
             sent_at = pool.loop.time()
             response = connection.send(head, body)
             try:
-                return await _headed(response)
+                return await self._headed(response, by)
             except ConnectionCut:
                 is_late = pool.loop.time() - sent_at > _STALE_WITHIN_S
                 if is_late or not response.is_untouched:
                     raise
-        connection = await pool.connect()
-        return await _headed(connection.send(head, body))
+        connection = await pool.connect(by)
+        return await self._headed(connection.send(head, body), by)
+
+    async def _headed(self, response: Response, by: float) -> Response:
+        slot = None if by == math.inf else self.deadlines.add(response, by)
+        try:
+            await response.wait_for_head()
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            if slot is not None:
+                slot.pop(response, None)
+        return response
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -155,13 +172,15 @@ class _Pool:
         for connection in list(self._open):
             connection.abort()
 
-    async def connect(self) -> Connection:
-        """A new connection. Raises OSError, also when it takes too long."""
+    async def connect(self, by: float) -> Connection:
+        """A new connection. Raises OSError, also when it takes too long; TooLate after ``by``."""
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            async with asyncio.timeout_at(min(by, self.loop.time() + _CONNECT_TIMEOUT_S)):
                 connection = await self._connect(await self._resolve())
-        except OSError:
+        except OSError as error:
             self._addresses_until = 0.0  # the server may have moved
+            if isinstance(error, TimeoutError) and self.loop.time() >= by:
+                raise TooLate("no connection in time") from None
             raise
         self._open.add(connection)
         return connection
@@ -201,15 +220,6 @@ class _Pool:
                 return
             del self._idle[connection]
             connection.abort()
-
-
-async def _headed(response: Response) -> Response:
-    try:
-        await response.wait_for_head()
-    except BaseException:
-        response.close()
-        raise
-    return response
 
 
 def _to_head(path: str, headers: Mapping[str, str]) -> bytes:

@@ -23,6 +23,10 @@ class ConnectionCut(HttpError):
     """The connection ended before the response did."""
 
 
+class TooLate(HttpError):
+    """The response did not begin in time."""
+
+
 class MalformedResponse(HttpError):
     """What came is no HTTP, or its head has no end."""
 
@@ -149,6 +153,12 @@ class Response:
         if not self.is_over:
             self._connection.abort()
             self.fail(ConnectionCut("closed by us"))
+
+    def expire(self) -> None:
+        """Ends the response as one that did not begin in time."""
+        if not self.is_over:
+            self._connection.abort()
+            self.fail(TooLate("not in time"))
 
     def close_after(self, seconds: float) -> None:
         """Closes the response unless its last byte comes within ``seconds``."""

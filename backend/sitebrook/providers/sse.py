@@ -8,6 +8,7 @@ MAX_EVENT_BYTES: Final = 4_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
 _FAST: Final = b"data: "
+_NEXT_FAST: Final = b"\n\n" + _FAST
 
 
 class EventTooLarge(ValueError):
@@ -99,6 +100,8 @@ class SseDecoder:
 
 
 def _to_payloads(text: bytes) -> list[bytes]:
+    if text[:6] == _FAST and text.count(b"\n") == 2 * text.count(_NEXT_FAST):
+        return text[6:].split(_NEXT_FAST)  # each event is one line of data, as nearly all are
     payloads: list[bytes] = []
     for block in text.split(b"\n\n"):
         if block[:6] == _FAST and b"\n" not in block:
