@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -16,16 +15,15 @@ from sitebrook.telemetry.latency import Timings
 _MOST_TOKENS: Final = 2**31 - 1  # of a column; no answer has them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerAccount:
+class AnswerAccount(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Counts one answer: by the provider's word, else by an estimate; and prices it.
 
     ``price`` None is unknown. ``shows_cost`` is False where the caller must not see money.
     """
 
-    request: ProviderRequest = field(default_factory=lambda: ProviderRequest(model="", messages=()))
+    request: ProviderRequest = ProviderRequest(model="", messages=())
     price: Price | None = None
-    timings: Timings = field(default_factory=Timings)
+    timings: Timings = msgspec.field(default_factory=Timings)
     shows_cost: bool = False
 
     def settle(

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -37,16 +36,14 @@ class Cited(msgspec.Struct, frozen=True):
 AnswerEvent = Delta | Cited | Finish | Usage
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedPassage:
+class LinkedPassage(msgspec.Struct, frozen=True, gc=False):
     """A passage of the prompt and the link that opens its document."""
 
     passage: CitedPassage
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerOrigin:
+class AnswerOrigin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of an answer before its first delta."""
 
     id: str
@@ -54,8 +51,8 @@ class AnswerOrigin:
     model: str
     provider: str
     upstream_model: str = ""
-    account: AnswerAccount = field(default_factory=AnswerAccount)
-    created: int = field(default_factory=lambda: int(time.time()))
+    account: AnswerAccount = msgspec.field(default_factory=AnswerAccount)
+    created: int = msgspec.field(default_factory=lambda: int(time.time()))
 
 
 class _Choice:
@@ -141,14 +138,12 @@ class Answer:
         question finds it in the conversation.
         """
         is_whole = False
-        stream, add_delta = self._stream, self._add_delta
+        stream = self._stream
         batch: list[AnswerEvent] = []
         try:
             async for event in stream:
                 if isinstance(event, Delta):
-                    add_delta(event, batch)
-                    if self._room <= 0:
-                        raise faults.malformed(self.origin.provider, "does not end its answer")
+                    self._add_deltas(event, batch)
                 elif isinstance(event, Finish):
                     self._finish(event, batch)
                 else:
@@ -178,6 +173,18 @@ class Answer:
             )
             choice = self._choices[index] = _Choice(marker_filter)
         return choice
+
+    def _add_deltas(self, first: Delta, batch: list[AnswerEvent]) -> None:
+        """Adds the delta and those that have come with it.
+
+        One by one, the stream's iterator would cost as much as all else that is done to a delta.
+        """
+        add_delta, take_delta = self._add_delta, self._stream.take_delta
+        add_delta(first, batch)
+        while self._room > 0 and (delta := take_delta()) is not None:
+            add_delta(delta, batch)
+        if self._room <= 0:
+            raise faults.malformed(self.origin.provider, "does not end its answer")
 
     def _add_delta(self, delta: Delta, batch: list[AnswerEvent]) -> None:
         content = delta.content

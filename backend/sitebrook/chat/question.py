@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from sitebrook.access.gate import Caller
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
@@ -20,8 +21,7 @@ def clean_text(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetrievalOptions:
+class RetrievalOptions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How passages are found for one question; None leaves it to the settings."""
 
     is_off: bool = False
@@ -29,8 +29,7 @@ class RetrievalOptions:
     min_score: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question of one caller.
 
     ``text`` is the last thing a user said; ``history`` the turns before it and ``turns`` what
@@ -47,8 +46,8 @@ class Question:
     caller_text: str = ""
     conversation_id: str | None = None
     is_stored: bool = True
-    options: GenerationOptions = field(default_factory=GenerationOptions)
-    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    options: GenerationOptions = GenerationOptions()
+    retrieval: RetrievalOptions = RetrievalOptions()
 
     @property
     def cites(self) -> bool:

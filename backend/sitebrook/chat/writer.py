@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sitebrook.chat.turns import Turn, TurnStore
@@ -27,13 +27,39 @@ _STORE_WAIT_S: Final = 2.0
 _SETTLE_WAIT_S: Final = 0.5
 
 
-@dataclass(slots=True)
 class _Batch:
-    """Turns that are stored together; ``is_awaited`` when someone waits for that."""
+    """Turns that are stored together; ``is_due`` once no more are collected.
 
-    turns: list[Turn] = field(default_factory=list[Turn])
-    is_awaited: bool = False
-    stored: asyncio.Event = field(default_factory=asyncio.Event)
+    ``told`` is set when they are stored, or when that takes so long that nobody waits any more: one
+    timer for all who wait, since ``asyncio.timeout`` costs as much as storing a turn.
+    """
+
+    __slots__ = ("is_awaited", "is_due", "stored", "timer", "told", "turns")
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.is_due = False
+        self.is_awaited = False
+        self.stored = asyncio.Event()
+        self.told = asyncio.Event()
+        self.timer: asyncio.TimerHandle | None = None
+
+    def set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Calls back in so many seconds; one timer at a time."""
+        self.stop_timer()
+        self.timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def stop_timer(self) -> None:
+        """Does not call back."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def end(self) -> None:
+        """It is stored, or given up."""
+        self.stop_timer()
+        self.stored.set()
+        self.told.set()
 
 
 class TurnWriter:
@@ -54,7 +80,7 @@ class TurnWriter:
                     await self._store_batch(batch.turns)
                 finally:
                     self._storing = None
-                    batch.stored.set()
+                    batch.end()
         finally:
             await self._store.aclose()
 
@@ -83,22 +109,38 @@ class TurnWriter:
             self._add(turn)
 
     async def store(self, turn: Turn | None) -> None:
-        """Returns when the turn is stored, or after 2 s while storing goes on."""
+        """Returns when the turn is stored, or after at most 2 s while storing goes on."""
         batch = None if turn is None else self._add(turn)
-        if batch is not None and not await self._wait_for([batch], _STORE_WAIT_S):
+        if batch is None:
+            return
+        if not batch.is_due:
+            self._end_collecting(batch)
+        if not batch.is_awaited:
+            batch.is_awaited = True
+            batch.set_timer(_STORE_WAIT_S, batch.told.set)
+        await batch.told.wait()
+        if not batch.stored.is_set():
             _LOG.warning("storing a turn takes long")
 
     def _add(self, turn: Turn) -> _Batch | None:
         """The batch that the turn is in, None when too many are waiting."""
-        if not self._batches or len(self._batches[-1].turns) >= _BATCH_TURNS:
-            if len(self._batches) >= _MOST_BATCHES:
+        batches = self._batches
+        if not batches or len(batches[-1].turns) >= _BATCH_TURNS:
+            if len(batches) >= _MOST_BATCHES:
                 _LOG.error("turn not stored: too many are waiting", extra={"message_id": turn.id})
                 return None
-            self._batches.append(_Batch())
+            if batches:
+                self._end_collecting(batches[-1])
+            batch = _Batch()
+            batch.set_timer(_COLLECT_S, functools.partial(self._end_collecting, batch))
+            batches.append(batch)
+        batches[-1].turns.append(turn)
+        return batches[-1]
+
+    def _end_collecting(self, batch: _Batch) -> None:
+        if not batch.is_due:
+            batch.is_due = True
             self._changed.set()
-        batch = self._batches[-1]
-        batch.turns.append(turn)
-        return batch
 
     def _unstored(self) -> list[_Batch]:
         return [*([] if self._storing is None else [self._storing]), *self._batches]
@@ -107,8 +149,7 @@ class TurnWriter:
         """Whether the batches were stored in time; they are stored without collecting more."""
         waiting = list(batches)
         for batch in waiting:
-            batch.is_awaited = True
-        self._changed.set()
+            self._end_collecting(batch)
         try:
             async with asyncio.timeout(timeout_s):
                 for batch in waiting:
@@ -119,17 +160,9 @@ class TurnWriter:
 
     async def _next(self) -> _Batch:
         """The oldest batch, once it is awaited or was collected long enough."""
-        while not self._batches:
+        while not self._batches or not self._batches[0].is_due:
             self._changed.clear()
             await self._changed.wait()
-        batch = self._batches[0]
-        try:
-            async with asyncio.timeout(_COLLECT_S):
-                while not batch.is_awaited and len(self._batches) == 1:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
         return self._batches.popleft()
 
     async def _store_batch(self, turns: list[Turn]) -> None:

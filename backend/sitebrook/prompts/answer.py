@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 # Control tokens of common model families; in a text they are only text.
@@ -42,8 +43,7 @@ class NumberedPassage(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerPrompt:
+class AnswerPrompt(msgspec.Struct, frozen=True, gc=False):
     """What the system text is made from.
 
     ``uses_passages`` is False when retrieval is off; ``cites`` is False when markers would break

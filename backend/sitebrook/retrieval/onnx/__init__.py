@@ -1,1 +1,0 @@
-"""Vectors from a model file on this machine, and making such a file."""
