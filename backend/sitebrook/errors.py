@@ -17,6 +17,7 @@
         └── Unavailable           something we need does not answer; trying later may help
             ├── RedisAway         Redis does not answer, or takes no writes
             ├── WorkFailed            a child process gave no result; cause says why
+            ├── EmbedderSwitched  vectors were made by another embedder than the site's
             └── ProviderError     an upstream failed; see its fields
                 └── ProviderNotAsked  it rests after failures, or has as much to do as it may
 
@@ -152,6 +153,12 @@ class WorkFailed(Unavailable):
         super().__init__(message)
         self.cause = cause
         self.detail = detail
+
+
+class EmbedderSwitched(Unavailable):
+    """The site's embedder is another one than the vectors were made by: make them anew."""
+
+    code = "embedder_switched"
 
 
 class ProviderError(Unavailable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,8 @@ from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.providers.router import Router
-from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.search import Searcher
+from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.metrics import Metrics
@@ -41,7 +41,7 @@ class Parts:
     redis: RedisConnection | None
     gate: Gate
     limiter: Limiter
-    embedders: Sequence[Embedder]
+    embedders: SiteEmbedders
     searcher: Searcher
     ingester: Ingester
     router: Router
@@ -75,7 +75,7 @@ class Parts:
         """Closes every connection and ends child processes; ``running`` does it at its end."""
         await self.compute.aclose()
         await self.router.aclose()
-        for embedder in self.embedders:
+        for embedder in self.embedders.all:
             await embedder.aclose()
         if self.redis is not None:
             await self.redis.aclose()

@@ -32,7 +32,7 @@ class DirectConnection:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(to_psycopg_url(url))
+        self._url = url
         self._pipeline: _Pipeline | None = None
 
     async def run(self, statements: Sequence[Statement]) -> None:
@@ -62,17 +62,20 @@ class DirectConnection:
             async with asyncio.timeout(_ANSWER_S):
                 if self._pipeline is None or self._pipeline.is_lost:
                     await self.aclose()
-                    self._pipeline = _Pipeline(await self._connect())
+                    self._pipeline = _Pipeline(await connect(self._url))
                 await self._pipeline.run(statements)
         except BaseException:
             # What came later would be taken for the answer to something else.
             await self.aclose()
             raise
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        positional, named = self._url.get_dialect()().create_connect_args(self._url)
-        arguments = {**named, **CONNECT_ARGS, "autocommit": True}
-        return await psycopg.AsyncConnection.connect(*positional, **arguments)
+
+async def connect(url: str) -> psycopg.AsyncConnection[Any]:
+    """A new connection in which each statement is a transaction, unless one is begun."""
+    address = make_url(to_psycopg_url(url))
+    positional, named = address.get_dialect()().create_connect_args(address)
+    arguments = {**named, **CONNECT_ARGS, "autocommit": True}
+    return await psycopg.AsyncConnection.connect(*positional, **arguments)
 
 
 class _Pipeline:

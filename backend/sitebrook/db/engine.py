@@ -9,6 +9,9 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, cast
 
 import psycopg
+from pgvector import HalfVector
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
@@ -24,10 +27,13 @@ _SILENCE_S: Final = 10
 _TRUSTED_S: Final = 1.0
 _USED_AT: Final = "used_at"
 _PING: Final = text("SELECT 1")
+# Candidates that an index of vectors looks at: recall@100 is 0.99 with 200 and 0.97 with 100. When
+# too many of them have been deleted, it goes on scanning.
+_VECTOR_SEARCH: Final = "-c hnsw.ef_search=200 -c hnsw.iterative_scan=relaxed_order"
 CONNECT_ARGS: Final[Mapping[str, Any]] = {
     "connect_timeout": _POOL_WAIT_S,
     "fallback_application_name": "sitebrook",
-    "options": f"-c statement_timeout={_STATEMENT_S}s",
+    "options": f"-c statement_timeout={_STATEMENT_S}s {_VECTOR_SEARCH}",
     # A host that vanished is noticed by what was sent to it, or by its silence.
     "tcp_user_timeout": _SILENCE_S * 1000,
     "keepalives_idle": _SILENCE_S,
@@ -53,6 +59,7 @@ class Database:
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        event.listen(self._engine.sync_engine, "connect", _send_vectors_binary)
         event.listen(self._engine.sync_engine, "checkin", _note_use)
         event.listen(self._engine.sync_engine, "checkout", self._check_idle)
 
@@ -145,6 +152,20 @@ def to_psycopg_url(url: str) -> str:
             "postgresql://user:password@host/database."
         )
     return url
+
+
+class _HalfVectorDumper(Dumper):
+    """Vectors as PostgreSQL stores them: as text, one of 384 numbers takes 0.3 ms to write."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: HalfVector) -> bytes:
+        return obj.to_binary()
+
+
+def _send_vectors_binary(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    driver = cast("psycopg.AsyncConnection[Any]", connection.driver_connection)
+    driver.adapters.register_dumper(HalfVector, _HalfVectorDumper)
 
 
 def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:

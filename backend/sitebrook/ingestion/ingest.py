@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import logging
 import os
 import stat
 import time
@@ -16,7 +18,7 @@ import numpy as np
 
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
-from sitebrook.errors import BodyTooLarge, InvalidRequest
+from sitebrook.errors import BodyTooLarge, EmbedderSwitched, InvalidRequest, RequestError
 from sitebrook.ingestion.chunks import document_language, to_chunks
 from sitebrook.ingestion.decoding import clean
 from sitebrook.ingestion.folders import FoundFiles, find_files
@@ -25,17 +27,21 @@ from sitebrook.retrieval.documents import find_sources, prune
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.knowledge import (
     NewDocument,
-    ReplacedDocument,
+    dimension_changed,
     replace_document,
     to_indexed_text,
 )
+from sitebrook.retrieval.vector_rows import load_vectors
 from sitebrook.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
 
 Status = Literal["added", "replaced", "unchanged"]
 
 # Part of every document's hash: a change of how documents are cut reads them all again.
 _FORMAT: Final = "1"
 _MAX_BYTES_PER_CHARACTER: Final = 4
+_TRIES: Final = 2  # again, when the site's embedder was switched meanwhile
 _MAX_SOURCE_CHARACTERS: Final = 1000  # an index entry of PostgreSQL holds 2,700 bytes
 
 
@@ -91,18 +97,19 @@ class IngestReport:
 class Ingester:
     """Takes documents into the knowledge of sites.
 
-    ``embedder_for_site`` gives the embedder of a site's documents. A document is stored in one
-    transaction: whatever is killed, it is there wholly or not at all.
+    ``embedders_for_site`` gives the embedder of a site's documents, and behind it the one that the
+    site is being switched to. A document is stored in one transaction: whatever is killed, it is
+    there wholly or not at all.
     """
 
     def __init__(
         self,
         database: Database,
-        embedder_for_site: Callable[[str], Awaitable[Embedder]],
+        embedders_for_site: Callable[[str], Awaitable[Sequence[Embedder]]],
         settings: Settings,
     ) -> None:
         self._database = database
-        self._embedder_for_site = embedder_for_site
+        self._embedders_for_site = embedders_for_site
         self._settings = settings
 
     async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
@@ -117,12 +124,11 @@ class Ingester:
         known = (await find_sources(self._database, site.id, [raw.source])).get(raw.source)
         if known is not None and known.sha256 == sha256:
             return IngestedDocument(known.id, raw.source, "unchanged", known.chunks)
-        embedder = await self._embedder_for_site(site.id)
         new = await asyncio.to_thread(self._read, raw, sha256, site.language)
-        texts = [to_indexed_text(new.title, piece.headings, piece.text) for piece in new.chunks]
-        vectors = await self._embed(embedder, texts)
-        stored = await replace_document(self._database, site.id, embedder.name, new, vectors)
-        return _to_ingested(raw.source, stored)
+        for _ in range(_TRIES):
+            with contextlib.suppress(EmbedderSwitched):
+                return await self._store(site.id, new)
+        return await self._store(site.id, new)
 
     async def ingest_paths(
         self,
@@ -172,13 +178,28 @@ class Ingester:
         unknown = [f"{folder}{os.sep}" for folder, _ in found.unreadable]
         return await prune(self._database, site_id, keep, under=under, not_under=unknown)
 
-    async def _embed(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
-        size = self._settings.embedding.batch_size
-        batches = [
-            await embedder.embed(texts[start : start + size])
-            for start in range(0, len(texts), size)
-        ]
-        return np.concatenate(batches)
+    async def _store(self, site_id: str, new: NewDocument) -> IngestedDocument:
+        """Raises EmbedderSwitched when that happened while the vectors were made."""
+        current, *following = await self._embedders_for_site(site_id)
+        vectors = {current.name: await self._embed(current, site_id, new)}
+        for embedder in following:
+            try:
+                vectors[embedder.name] = await self._embed(embedder, site_id, new)
+            except RequestError as error:  # the switch itself fills in what is missing
+                _LOG.warning("stored without vectors of %s: %s", embedder.name, error.message)
+        stored = await replace_document(self._database, site_id, new, vectors)
+        return IngestedDocument(stored.document_id, new.source, stored.status, stored.chunks)
+
+    async def _embed(self, embedder: Embedder, site_id: str, new: NewDocument) -> Vectors:
+        """A row for each chunk; those that the document has already are not made again."""
+        known = await load_vectors(self._database, site_id, new.source, embedder.name)
+        pieces = {(new.title, piece.headings, piece.text): piece for piece in new.chunks}
+        missing = [key for key in pieces if key not in known]
+        made = await embedder.embed([to_indexed_text(*key) for key in missing])
+        if known and missing and made.shape[1] != len(next(iter(known.values()))):
+            raise dimension_changed(made.shape[1], len(next(iter(known.values()))))
+        rows = {**known, **dict(zip(missing, made, strict=True))}
+        return np.array([rows[new.title, piece.headings, piece.text] for piece in new.chunks])
 
     def _read_bytes(self, file: Path) -> bytes:
         limit = self._settings.limits.document_characters
@@ -231,7 +252,3 @@ def _check_source(source: str) -> None:
             f"A document's source is its name of 1 to {_MAX_SOURCE_CHARACTERS} visible characters.",
             param="source",
         )
-
-
-def _to_ingested(source: str, stored: ReplacedDocument) -> IngestedDocument:
-    return IngestedDocument(stored.document_id, source, stored.status, stored.chunks)

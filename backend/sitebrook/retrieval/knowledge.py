@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import ARRAY, Text, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    Row,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.db.tables import now
-from sitebrook.errors import Unavailable
+from sitebrook.errors import EmbedderSwitched, Unavailable
 from sitebrook.ids import new_id
-from sitebrook.retrieval.embedder import Embedder, Vectors
+from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.tables import chunk, document, document_version, embedding, knowledge
+from sitebrook.retrieval.vector_rows import write_vectors
 
 # All vectors of a site's embedder have one dimension; any of them tells it.
 _DIMENSION: Final = (
@@ -26,7 +38,10 @@ _DIMENSION: Final = (
 )
 # Made once: it runs for every question.
 _KNOWLEDGE_OF_SITE: Final = select(
-    knowledge.c.embedder, knowledge.c.version, _DIMENSION.label("dimension")
+    knowledge.c.embedder,
+    knowledge.c.version,
+    _DIMENSION.label("dimension"),
+    knowledge.c.next_embedder,
 ).where(knowledge.c.site_id == bindparam("site_id"))
 
 
@@ -34,13 +49,15 @@ _KNOWLEDGE_OF_SITE: Final = select(
 class Knowledge:
     """What a site knows, as of one version: each change of its documents counts it up.
 
-    ``dimension`` is that of its vectors, None when it has none.
+    ``dimension`` is that of its vectors, None when it has none; ``next_embedder`` is the one that
+    a switch is under way to.
     """
 
     site_id: str
     embedder: str
     version: int
     dimension: int | None
+    next_embedder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,57 +103,35 @@ class ChunkTexts:
 async def load_knowledge(connection: AsyncConnection, site_id: str) -> Knowledge | None:
     """The site's embedder, version and dimension; None before its first document."""
     row = (await connection.execute(_KNOWLEDGE_OF_SITE, {"site_id": site_id})).first()
-    return None if row is None else Knowledge(site_id, row.embedder, row.version, row.dimension)
-
-
-class SiteEmbedders:
-    """The embedders of this process; each site keeps the one that its first document got."""
-
-    def __init__(self, database: Database, default: Embedder, *others: Embedder) -> None:
-        self._database = database
-        self._default = default
-        self.all = (default, *others)
-
-    async def find(self, site_id: str) -> Embedder:
-        """The site's embedder; Unavailable when it is not configured now."""
-        async with self._database.begin() as connection:
-            known = await load_knowledge(connection, site_id)
-        if known is None:
-            return self._default
-        for embedder in self.all:
-            if embedder.name == known.embedder:
-                return embedder
-        raise Unavailable(
-            f"The site's documents are embedded by {known.embedder}, which is not configured: "
-            "set SITEBROOK_EMBEDDING_MODEL and its address as they were.",
-            code="embedder_unavailable",
-        )
+    return None if row is None else Knowledge(site_id, *row)
 
 
 async def replace_document(
-    database: Database, site_id: str, embedder: str, new: NewDocument, vectors: Vectors
+    database: Database, site_id: str, new: NewDocument, vectors: Mapping[str, Vectors]
 ) -> ReplacedDocument:
     """Stores a document in place of the one of the same source, in one transaction.
 
-    ``vectors`` has a row per chunk. The same content again changes nothing. The site's first
-    document fixes its embedder; Unavailable is raised when another one was fixed meanwhile, or
-    when the vectors have not the dimension of those that stay.
+    ``vectors`` has a row per chunk for each embedder, the site's own first. The same content again
+    changes nothing. The site's first document fixes its embedder; EmbedderSwitched is raised when
+    another one was fixed meanwhile, Unavailable when the vectors have not the dimension of those
+    that stay.
     """
     async with database.begin() as connection:
-        first_number = await _lock(connection, site_id, embedder)
+        site = await _lock(connection, site_id, vectors)
         old = await _find_old(connection, site_id, new.source)
         if old is not None and old.sha256 == new.sha256:
             return ReplacedDocument("unchanged", old.id, old.chunks)
         target = _Target(
             site_id=site_id,
-            embedder=embedder,
             document_id=new_id("doc") if old is None else old.id,
             version=1 if old is None else old.version + 1,
-            first_number=first_number,
+            first_number=site.next_chunk_number,
         )
         await _write_document(connection, target, new)
-        _check_dimension(await load_knowledge(connection, site_id), vectors)
-        await _write_chunks(connection, target, new.chunks, vectors)
+        _check_dimension(await load_knowledge(connection, site_id), vectors[site.embedder])
+        chunk_ids = await _write_chunks(connection, target, new.chunks)
+        for embedder in {site.embedder, site.next_embedder} & vectors.keys():
+            await write_vectors(connection, embedder, chunk_ids, vectors[embedder])
         await count_up(connection, site_id, len(new.chunks))
     status = "added" if old is None else "replaced"
     return ReplacedDocument(status, target.document_id, len(new.chunks))
@@ -145,35 +140,42 @@ async def replace_document(
 @dataclass(frozen=True, slots=True)
 class _Target:
     site_id: str
-    embedder: str
     document_id: str
     version: int
     first_number: int
 
 
-async def _lock(connection: AsyncConnection, site_id: str, embedder: str) -> int:
-    """The next chunk number; other writers of the site wait until the transaction ends."""
-    row = insert_or(knowledge).values(site_id=site_id, embedder=embedder).on_conflict_do_nothing()
+async def _lock(
+    connection: AsyncConnection, site_id: str, vectors: Mapping[str, Vectors]
+) -> Row[Any]:
+    """The site's row; other writers of the site wait until the transaction ends."""
+    first = next(iter(vectors))
+    row = insert_or(knowledge).values(site_id=site_id, embedder=first).on_conflict_do_nothing()
     await connection.execute(row)
     query = select(knowledge).where(knowledge.c.site_id == site_id).with_for_update()
     found = (await connection.execute(query)).one()
-    if found.embedder != embedder:
-        raise Unavailable(
-            f"The site's documents are embedded by {found.embedder}, not by {embedder}; "
+    if found.embedder not in vectors:
+        raise EmbedderSwitched(
+            f"The site's documents are embedded by {found.embedder}, not by {first}; "
             "ingest again with the settings of that embedder."
         )
-    return int(found.next_chunk_number)
+    return found
 
 
 def _check_dimension(known: Knowledge | None, vectors: Vectors) -> None:
     dimension = None if known is None else known.dimension
     if dimension is not None and len(vectors) and vectors.shape[1] != dimension:
-        raise Unavailable(
-            f"The embedding endpoint gives vectors of {vectors.shape[1]} numbers, the site's other "
-            f"documents have {dimension}: set SITEBROOK_EMBEDDING_MODEL and its address as they "
-            "were, or delete the site's documents and ingest them again.",
-            code="embedding_dimension_changed",
-        )
+        raise dimension_changed(vectors.shape[1], dimension)
+
+
+def dimension_changed(made: int, stored: int) -> Unavailable:
+    """The refusal of vectors that cannot be compared with those that are stored."""
+    return Unavailable(
+        f"The embedding endpoint gives vectors of {made} numbers, the site's other documents have "
+        f"{stored}: set SITEBROOK_EMBEDDING_MODEL and its address as they were, or delete the "
+        "site's documents and ingest them again.",
+        code="embedding_dimension_changed",
+    )
 
 
 async def _find_old(connection: AsyncConnection, site_id: str, source: str) -> Any:
@@ -210,10 +212,9 @@ async def _write_document(connection: AsyncConnection, target: _Target, new: New
 
 
 async def _write_chunks(
-    connection: AsyncConnection, target: _Target, chunks: Sequence[NewChunk], vectors: Vectors
-) -> None:
-    if not chunks:
-        return
+    connection: AsyncConnection, target: _Target, chunks: Sequence[NewChunk]
+) -> list[str]:
+    """The ids of the new chunks, in order."""
     rows = [
         {
             "id": new_id("chunk"),
@@ -228,17 +229,9 @@ async def _write_chunks(
         }
         for position, piece in enumerate(chunks)
     ]
-    embeddings = [
-        {
-            "chunk_id": row["id"],
-            "embedder": target.embedder,
-            "site_id": target.site_id,
-            "vector": vector,
-        }
-        for row, vector in zip(rows, vectors, strict=True)
-    ]
-    await connection.execute(insert(chunk), rows)
-    await connection.execute(insert(embedding), embeddings)
+    if rows:
+        await connection.execute(insert(chunk), rows)
+    return [str(row["id"]) for row in rows]
 
 
 async def count_up(connection: AsyncConnection, site_id: str, chunks: int = 0) -> None:

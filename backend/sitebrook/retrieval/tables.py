@@ -26,6 +26,8 @@ knowledge = Table(
     Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), primary_key=True),
     # The embedder of the site's chunks, fixed by its first document; only a switch changes it.
     Column("embedder", Text, nullable=False),
+    # The embedder that a switch is under way to; documents stored meanwhile get its vectors too.
+    Column("next_embedder", Text),
     # Counts every change of the site's documents; what is cached about them carries it.
     Column("version", BigInteger, nullable=False, server_default="0"),
     Column("next_chunk_number", Integer, nullable=False, server_default="0"),

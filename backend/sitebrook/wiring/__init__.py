@@ -23,8 +23,8 @@ from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.retrieval.keywords import RankBm25Indexes
-from sitebrook.retrieval.knowledge import SiteEmbedders
 from sitebrook.retrieval.search import Searcher
+from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
@@ -74,7 +74,7 @@ def build_parts(settings: Settings) -> Parts:
         redis=redis,
         gate=gate,
         limiter=ProcessLimiter(),
-        embedders=embedders.all,
+        embedders=embedders,
         searcher=searcher,
         ingester=Ingester(database, embedders.find, settings),
         router=router,

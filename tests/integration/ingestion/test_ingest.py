@@ -17,8 +17,8 @@ from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.retrieval.documents import find_source_text, list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.retrieval.keywords import RankBm25Indexes
-from sitebrook.retrieval.knowledge import SiteEmbedders
 from sitebrook.retrieval.search import Searcher
+from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import RetrievalSettings, Settings
 
 

@@ -31,4 +31,4 @@ def make_document(source: str, *texts: str, title: str = "A title") -> NewDocume
 
 async def store(database: Database, site_id: str, document: NewDocument) -> ReplacedDocument:
     vectors = await EMBEDDER.embed([piece.text for piece in document.chunks])
-    return await replace_document(database, site_id, EMBEDDER.name, document, vectors)
+    return await replace_document(database, site_id, document, {EMBEDDER.name: vectors})

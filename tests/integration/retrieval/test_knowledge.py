@@ -21,11 +21,11 @@ from sitebrook.retrieval.documents import (
 )
 from sitebrook.retrieval.knowledge import (
     Knowledge,
-    SiteEmbedders,
     load_chunk_texts,
     load_knowledge,
     replace_document,
 )
+from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.retrieval.tables import chunk, document_version, embedding
 
 
@@ -79,7 +79,7 @@ async def test_a_failing_write_leaves_the_old_document_whole(database: Database)
     too_few = np.zeros((1, 512), dtype=np.float32)
     with pytest.raises(ValueError, match="zip"):
         await replace_document(
-            database, site.id, EMBEDDER.name, make_document("a.md", "new", "newer"), too_few
+            database, site.id, make_document("a.md", "new", "newer"), {EMBEDDER.name: too_few}
         )
     async with database.snapshot() as connection:
         texts = await load_chunk_texts(connection, site.id)
@@ -94,9 +94,9 @@ async def test_the_first_document_fixes_the_embedder(database: Database) -> None
     await store(database, site.id, make_document("a.md", "one"))
     with pytest.raises(Unavailable, match="hashing"):
         await replace_document(
-            database, site.id, "other-3", make_document("b.md", "x"), np.zeros((1, 3), np.float32)
+            database, site.id, make_document("b.md", "x"), {"other-3": np.zeros((1, 3), np.float32)}
         )
-    assert (await SiteEmbedders(database, EMBEDDER).find(site.id)).name == EMBEDDER.name
+    assert await SiteEmbedders(database, EMBEDDER).find(site.id) == (EMBEDDER,)
 
 
 async def test_pages_of_documents_are_newest_first_and_complete(database: Database) -> None:
@@ -146,7 +146,7 @@ async def test_vectors_of_another_dimension_are_refused_beside_those_that_are_th
     await store(database, site.id, make_document("a.md", "one"))
     other, vectors = make_document("b.md", "two"), np.ones((1, 8), dtype=np.float32)
     with pytest.raises(Unavailable, match=r"vectors of 8 numbers, .* have 512") as refused:
-        await replace_document(database, site.id, EMBEDDER.name, other, vectors)
+        await replace_document(database, site.id, other, {EMBEDDER.name: vectors})
     assert refused.value.code == "embedding_dimension_changed"
     listed = await list_documents(database, site.id)
     assert [document.source for document in listed.documents] == ["a.md"]
@@ -157,6 +157,8 @@ async def test_a_site_without_vectors_takes_those_of_any_dimension(database: Dat
     stored = await store(database, site.id, make_document("a.md", "one"))
     await delete_documents(database, site.id, [stored.document_id])
     vectors = np.ones((1, 8), dtype=np.float32)
-    await replace_document(database, site.id, EMBEDDER.name, make_document("a.md", "one"), vectors)
+    await replace_document(
+        database, site.id, make_document("a.md", "one"), {EMBEDDER.name: vectors}
+    )
     knowledge = await read_knowledge(database, site.id)
     assert knowledge.dimension == 8
