@@ -57,6 +57,7 @@ class Parts:
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the background work going during the block; then ends it and closes everything."""
         tasks = {asyncio.create_task(self.writer.run())}
+        tasks.add(asyncio.create_task(self.limiter.run()))
         if self.redis is not None:
             await self.redis.probe()  # the first request finds it known
             tasks.add(asyncio.create_task(self.redis.run()))

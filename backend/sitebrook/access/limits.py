@@ -13,7 +13,7 @@ from sitebrook.access.gate import Caller
 from sitebrook.errors import LimitReached
 from sitebrook.settings import LimitSettings
 
-_WINDOW_S: Final = 60.0
+WINDOW_S: Final = 60.0
 # How soon a caller may look again whether one of its answers has ended.
 _STREAM_RETRY_S: Final = 5.0
 _PURGE_ENTRIES: Final = 10_000
@@ -48,6 +48,10 @@ class Limiter(Protocol):
         """Counts one request without an answer. Raises LimitReached."""
         ...
 
+    async def run(self) -> None:
+        """Does what is due beside requests until it is cancelled; then counts all answers off."""
+        ...
+
 
 class ProcessLimiter:
     """Limits of this process alone.
@@ -67,21 +71,36 @@ class ProcessLimiter:
         """See ``Limiter.open``."""
         for one in allowances:
             if one.open_answers and self._open.get(_name(one), 0) >= one.open_answers:
-                raise _too_many_answers(one)
+                raise too_many_answers(one)
         self._count(allowances)
-        for one in allowances:
-            self._open[_name(one)] = self._open.get(_name(one), 0) + 1
+        self.hold(allowances)
 
     async def close(self, allowances: Sequence[Allowance]) -> None:
         """See ``Limiter.close``."""
+        self.release(allowances)
+
+    async def count(self, allowances: Sequence[Allowance]) -> None:
+        """See ``Limiter.count``."""
+        self._count(allowances)
+
+    async def run(self) -> None:
+        """See ``Limiter.run``; nothing is due."""
+
+    def hold(self, allowances: Sequence[Allowance]) -> None:
+        """Counts one open answer, whatever the limit is."""
+        for one in allowances:
+            self._open[_name(one)] = self._open.get(_name(one), 0) + 1
+
+    def release(self, allowances: Sequence[Allowance]) -> None:
+        """Counts it off."""
         for one in allowances:
             left = self._open.pop(_name(one)) - 1
             if left:
                 self._open[_name(one)] = left
 
-    async def count(self, allowances: Sequence[Allowance]) -> None:
-        """See ``Limiter.count``."""
-        self._count(allowances)
+    def count_open(self, allowance: Allowance) -> int:
+        """How many open answers it has."""
+        return self._open.get(_name(allowance), 0)
 
     def _count(self, allowances: Sequence[Allowance]) -> None:
         now = self._clock()
@@ -90,10 +109,10 @@ class ProcessLimiter:
             if not one.requests_per_minute:
                 continue
             name = _name(one)
-            at = max(now, self._due_at.get(name, 0.0)) + _WINDOW_S / one.requests_per_minute
+            at = max(now, self._due_at.get(name, 0.0)) + WINDOW_S / one.requests_per_minute
             # The rounding of many steps must not cost the last request of a full minute.
-            if at - now > _WINDOW_S + 1e-6:
-                raise _too_often(one, at - now - _WINDOW_S)
+            if at - now > WINDOW_S + 1e-6:
+                raise too_often(one, at - now - WINDOW_S)
             due[name] = at
         self._due_at.update(due)
         if len(self._due_at) >= self._purge_at:
@@ -153,7 +172,8 @@ def _name(allowance: Allowance) -> tuple[str, str]:
     return allowance.scope, allowance.id
 
 
-def _too_often(allowance: Allowance, wait_s: float) -> LimitReached:
+def too_often(allowance: Allowance, wait_s: float) -> LimitReached:
+    """The refusal of a subject that may ask again after ``wait_s``."""
     seconds = max(1, math.ceil(wait_s))
     what = {
         "key": "This site gets too many questions at the moment",
@@ -167,7 +187,8 @@ def _too_often(allowance: Allowance, wait_s: float) -> LimitReached:
     )
 
 
-def _too_many_answers(allowance: Allowance) -> LimitReached:
+def too_many_answers(allowance: Allowance) -> LimitReached:
+    """The refusal of a subject that has as many open answers as it may."""
     what = {
         "key": "This site is giving as many answers at once as it may",
         "visitor": "Your earlier question is still being answered",

@@ -10,9 +10,10 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final, cast
 
+import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
@@ -22,6 +23,7 @@ from sitebrook.db.redis_commands import Command, CommandRefused, Script, ScriptC
 from sitebrook.errors import RedisAway, StartError
 from sitebrook.settings import RedisSettings
 
+_pack: Final[Callable[[tuple[Value, ...]], bytes]] = cast("Any", hiredis).pack_command
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _REFUSED: Final = "refuses the user or the password in REDIS_URL"
 # Answers after which Redis is as good as away for everyone, and what to do about them.
@@ -120,7 +122,7 @@ class RedisClient:
         # The library's own client and pipelines cost half as much again as this.
         connection = await self._pool.get_connection()
         try:
-            packed = connection.pack_commands(commands)
+            packed = b"".join([_pack(tuple(command)) for command in commands])
             await connection.send_packed_command(packed, check_health=False)
             return [await _read(connection) for _ in commands]
         finally:

@@ -37,6 +37,12 @@ class RedisSettings:
         "how often it is asked whether Redis is there",
         least=0.001,
     )
+    lease_s: float = setting(
+        15.0,
+        "SITEBROOK_REDIS_LEASE_S",
+        "open answers of a process that was killed count for this long",
+        least=0.1,
+    )
     connections: int = setting(
         32, "SITEBROOK_REDIS_CONNECTIONS", "connections to Redis per process", least=1
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sitebrook import __version__
 from sitebrook.access.gate import Gate
 from sitebrook.access.limits import ProcessLimiter
+from sitebrook.access.redis_limits import RedisLimiter
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
@@ -73,7 +74,7 @@ def build_parts(settings: Settings) -> Parts:
         compute=ComputePool(settings.compute),
         redis=redis,
         gate=gate,
-        limiter=ProcessLimiter(),
+        limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
         embedders=embedders,
         searcher=searcher,
         ingester=Ingester(database, embedders.find, settings),
