@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -30,36 +29,48 @@ _SETTLE_WAIT_S: Final = 0.5
 class _Batch:
     """Turns that are stored together; ``is_due`` once no more are collected.
 
-    ``told`` is set when they are stored, or when that takes so long that nobody waits any more: one
-    timer for all who wait, since ``asyncio.timeout`` costs as much as storing a turn.
+    One timer serves all who wait for it, since ``asyncio.timeout`` costs as much as storing a turn.
     """
 
-    __slots__ = ("is_awaited", "is_due", "stored", "timer", "told", "turns")
+    __slots__ = ("_loop", "_timer", "_waiters", "is_due", "stored", "turns")
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.is_due = False
-        self.is_awaited = False
         self.stored = asyncio.Event()
-        self.told = asyncio.Event()
-        self.timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
-    def set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Calls back in so many seconds; one timer at a time."""
-        self.stop_timer()
-        self.timer = asyncio.get_running_loop().call_later(seconds, callback)
+    def collect(self, until_due: Callable[[_Batch], None]) -> None:
+        """Calls back when it was collected long enough, unless somebody waits for it by then."""
+        self._timer = self._loop.call_later(_COLLECT_S, until_due, self)
 
-    def stop_timer(self) -> None:
-        """Does not call back."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+    async def wait(self) -> None:
+        """Returns when it is stored, or takes so long that nobody is to wait any more."""
+        if not self._waiters:
+            self._stop_timer()
+            self._timer = self._loop.call_later(_STORE_WAIT_S, self._tell)
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def end(self) -> None:
         """It is stored, or given up."""
-        self.stop_timer()
+        self._stop_timer()
         self.stored.set()
-        self.told.set()
+        self._tell()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tell(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class TurnWriter:
@@ -109,16 +120,12 @@ class TurnWriter:
             self._add(turn)
 
     async def store(self, turn: Turn | None) -> None:
-        """Returns when the turn is stored, or after at most 2 s while storing goes on."""
+        """Returns when the turn is stored, or after 2 s while storing goes on."""
         batch = None if turn is None else self._add(turn)
         if batch is None:
             return
-        if not batch.is_due:
-            self._end_collecting(batch)
-        if not batch.is_awaited:
-            batch.is_awaited = True
-            batch.set_timer(_STORE_WAIT_S, batch.told.set)
-        await batch.told.wait()
+        self._end_collecting(batch)
+        await batch.wait()
         if not batch.stored.is_set():
             _LOG.warning("storing a turn takes long")
 
@@ -132,7 +139,7 @@ class TurnWriter:
             if batches:
                 self._end_collecting(batches[-1])
             batch = _Batch()
-            batch.set_timer(_COLLECT_S, functools.partial(self._end_collecting, batch))
+            batch.collect(self._end_collecting)
             batches.append(batch)
         batches[-1].turns.append(turn)
         return batches[-1]

@@ -83,6 +83,7 @@ class Providers:
         self._providers = {one.name: _guard(build(one, client), one, told) for one in providers}
         self._passthrough = {one.name for one in providers if one.passthrough}
         self._models = {model.id: model for model in models}
+        self._routes = {model.id: self._to_route(model) for model in models}
 
     @property
     def states(self) -> tuple[ProviderState, ...]:
@@ -117,17 +118,21 @@ class Providers:
             param="model",
         )
 
-    def route(self, model_id: str) -> list[RouteStep]:
+    def route(self, model_id: str) -> tuple[RouteStep, ...]:
         """The providers of a model, in the order in which they are to be tried.
 
         Raises ModelNotFound.
         """
+        model = self.find(model_id)
+        return self._routes.get(model.id) or self._to_route(model)
+
+    def _to_route(self, model: ModelSettings) -> tuple[RouteStep, ...]:
         steps: list[RouteStep] = []
-        for step in self.find(model_id).route:
+        for step in model.route:
             provider, _, upstream_model = step.partition("/")
             guarded = self._providers[provider]
             steps.append(RouteStep(guarded.provider, guarded.breaker, upstream_model))
-        return steps
+        return tuple(steps)
 
     async def aclose(self) -> None:
         """Ends what the providers hold open, and their client."""

@@ -62,15 +62,16 @@ class Router:
         the most telling of the failures: see ``most_telling``.
         """
         refusals: list[RequestError] = []
-        steps = self._able_steps(model_id, request, refusals)
-        plan = AttemptPlan(self._rule, len(steps), now=time.monotonic())
+        now = time.monotonic()
+        steps = self._able_steps(model_id, request, refusals, now)
+        plan = AttemptPlan(self._rule, len(steps), now=now)
         while (turn := plan.next(time.monotonic())) is not None:
             if turn.wait_s:
                 await asyncio.sleep(turn.wait_s)
                 continue  # the time is asked again: a sleep may end late
-            step = steps[turn.step]
+            step, asked = steps[turn.step]
             try:
-                stream = await _open(step, request, plan.ends_at)
+                stream = await step.provider.open(asked)
             except (InvalidRequest, ProviderNotAsked) as refusal:
                 plan.drop(turn.step)
                 refusals.append(refusal)
@@ -87,22 +88,25 @@ class Router:
             refusals.clear()  # an error that is raised keeps this frame, and the frame them
 
     def _able_steps(
-        self, model_id: str, request: ProviderRequest, refusals: list[RequestError]
-    ) -> list[RouteStep]:
-        """The steps that have what is asked for; those that are set aside come last.
+        self, model_id: str, request: ProviderRequest, refusals: list[RequestError], now: float
+    ) -> list[tuple[RouteStep, ProviderRequest]]:
+        """The steps that have what is asked for, and their requests; those set aside come last.
 
         What the others lack is added to ``refusals``.
         """
-        steps: list[RouteStep] = []
+        start_by = now + self._rule.attempts_within_s
+        steps: list[tuple[RouteStep, ProviderRequest]] = []
         for step in self._providers.route(model_id):
+            asked = msgspec.structs.replace(request, model=step.model, start_by=start_by)
             try:
-                step.provider.check(msgspec.structs.replace(request, model=step.model))
+                step.provider.check(asked)
             except InvalidRequest as refusal:
                 refusals.append(refusal)
             else:
-                steps.append(step)
-        now = time.monotonic()
-        return sorted(steps, key=lambda step: step.breaker.is_set_aside(now))
+                steps.append((step, asked))
+        if len(steps) > 1:
+            steps.sort(key=lambda able: able[0].breaker.is_set_aside(now))
+        return steps
 
     async def aclose(self) -> None:
         """Ends what the providers hold open."""
@@ -134,9 +138,3 @@ def most_telling(refusals: Sequence[RequestError]) -> RequestError:
         if last:
             return last[-1]
     return refusals[0]
-
-
-async def _open(step: RouteStep, request: ProviderRequest, start_by: float) -> ProviderStream:
-    return await step.provider.open(
-        msgspec.structs.replace(request, model=step.model, start_by=start_by)
-    )
