@@ -103,8 +103,9 @@ class EventStream:
 
     def on_ready(self, listener: Callable[[], None]) -> None:
         """See ``ProviderStream.on_ready``."""
-        self._listener = listener
-        self._response.tap = self._take_at_once
+        if not self._is_over:
+            self._listener = listener
+            self._response.tap = self._take_at_once
 
     def take_delta(self) -> Delta | None:
         """See ``ProviderStream.take_delta``."""
@@ -184,10 +185,11 @@ class EventStream:
 
     def _take_at_once(self) -> bool:
         """Gives what came to the listener; whether the reader may wait on."""
+        listener = self._listener
         self._waits_since = self._loop.time()
         self._take_bytes()
-        if self._ready and self._listener is not None:
-            self._listener()
+        if self._ready and listener is not None:
+            listener()
         return not self._ready and not self._is_over
 
     def _take_all(self, payloads: list[bytes]) -> None:
@@ -236,6 +238,8 @@ class EventStream:
 
     def _end(self) -> None:
         self._is_over = True
+        # Both lead back to this object, which would else wait for the garbage collector.
+        self._response.tap = self._listener = None
         self._leave_slot()
 
     def _leave_slot(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextvars import ContextVar
 
 import pytest
@@ -149,3 +151,20 @@ async def test_who_listens_for_the_end_is_told_in_its_own_context(
     is_told.set()
     assert upstream.accepted == 1  # its reads run in the context of who opened the connection
     assert told == ["first", "second"]
+
+
+@pytest.mark.parametrize("script", ["normal", "one-read"])
+async def test_a_whole_stream_that_was_listened_to_leaves_nothing_for_the_collector(
+    provider, script: str
+) -> None:
+    opened = await provider().open(request(script))
+    gc.collect()
+    gc.disable()
+    try:
+        reader = _Reader(opened)
+        kept = weakref.ref(reader)
+        await reader.read()
+        del reader
+        assert kept() is None
+    finally:
+        gc.enable()
