@@ -29,6 +29,8 @@ LOST: Final = "lost"
 """The last event of an attempt whose writer is gone without having closed it."""
 RESERVED: Final = frozenset({SNAPSHOT, RESET, END, LOST})
 """Kinds that only the log itself gives."""
+MOST_EVENT_BYTES: Final = 1_000_000
+"""The largest payload, as JSON."""
 
 _KIND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]{0,63}")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -169,8 +171,9 @@ class EventLog(Protocol):
     ) -> AbstractAsyncContextManager[EventReader]:
         """The events behind the position ``after``, from the beginning when it is None.
 
-        With ``follows`` it waits behind LOST for a higher attempt. Entering raises NotFound,
-        InvalidRequest for a position that the stream never had, Unavailable.
+        With ``follows`` it waits for attempts to come: for the first one, and behind LOST for the
+        next. Entering raises NotFound, InvalidRequest for a position that the stream never had,
+        Unavailable.
         """
         ...
 

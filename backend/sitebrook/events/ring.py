@@ -137,6 +137,13 @@ class RingReader:
     def __init__(self, ring: Ring, after: Position, *, follows: bool) -> None:
         self._ring = ring
         self._attempt, self._seq = after if after != BEGINNING else Position(ring.attempt, 0)
+        if (
+            ring.ending is not None
+            and ring.ending.kind == LOST
+            and after > (ring.attempt, ring.last)
+        ):
+            # It was ahead of what a writer left behind that is gone.
+            self._seq = ring.last - 1
         self._follows = follows
         self._is_over = False
         self._waiting: list[Event] = []
@@ -170,7 +177,9 @@ class RingReader:
             if self._is_over:
                 return []
             if ring.attempt > self._attempt:
-                return [self._reset()]
+                if self._attempt:
+                    return [self._reset()]
+                self._attempt = ring.attempt  # it was there before the stream began
             if self._seq < ring.first - 1:
                 return [await self._catch_up()]
             if events := ring.after(self._seq):

@@ -67,13 +67,16 @@ class RingLog:
     ) -> AsyncGenerator[RingReader]:
         """The events behind a position. Raises NotFound, InvalidRequest."""
         position = to_position(after)
-        ring = self._find(stream)
-        ring.check_reached(position)
+        ring = self._find(stream, may_begin=follows)
+        if ring.attempt:
+            ring.check_reached(position)
         ring.readers += 1
         try:
             yield RingReader(ring, position, follows=follows)
         finally:
             ring.readers -= 1
+            if not ring.attempt and not ring.readers:
+                self._rings.drop(stream)
 
     async def cancel(self, stream: str) -> bool:
         """Whether the stream was running and its writer was told. Raises NotFound."""
@@ -88,7 +91,7 @@ class RingLog:
     def figures(self) -> EventFigures:
         """What has been done."""
         return EventFigures(
-            emitted=self._emitted, streams=self._rings.running, readers=self._rings.readers
+            emitted=self._emitted, streams=len(self._writers), readers=self._rings.readers
         )
 
     def note(self, writer: RingWriter, event: Event) -> None:
@@ -120,9 +123,11 @@ class RingLog:
             if heard_at < quiet_since:
                 self._writers[stream].abandon()
 
-    def _find(self, stream: str) -> Ring:
+    def _find(self, stream: str, *, may_begin: bool = False) -> Ring:
         check_stream(stream)
         ring = self._rings.find(stream)
-        if ring is None:
+        if ring is None and may_begin:
+            return self._rings.open(stream)
+        if ring is None or not (ring.attempt or may_begin):
             raise unknown_stream()
         return ring

@@ -25,20 +25,15 @@ class Rings:
         """Readers of all streams."""
         return sum(ring.readers for ring in self._rings.values())
 
-    @property
-    def running(self) -> int:
-        """Streams that have not ended."""
-        return len(self._rings) - len(self._ended)
-
     def find(self, stream: str) -> Ring | None:
         """The ring of a stream, None when there is none."""
         return self._rings.get(stream)
 
-    def open(self, stream: str) -> Ring:
-        """The ring of a stream that is running, a new one if need be."""
+    def open(self, stream: str, other: Ring | None = None) -> Ring:
+        """The ring of a stream that is running: the one that is here, the other, or a new one."""
         ring = self._rings.get(stream)
         if ring is None:
-            ring = self._rings[stream] = Ring(stream, self._length)
+            ring = self._rings[stream] = other or Ring(stream, self._length)
         self._revive(stream)
         return ring
 

@@ -7,7 +7,15 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sitebrook.events.log import DELTA, END, LOST, SNAPSHOT, Event, check_kind
+from sitebrook.events.log import (
+    DELTA,
+    END,
+    LOST,
+    MOST_EVENT_BYTES,
+    SNAPSHOT,
+    Event,
+    check_kind,
+)
 from sitebrook.events.ring import Ring
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -41,7 +49,11 @@ class RingWriter:
         self._is_cancelled = False
 
     def emit(self, kind: str, payload: object = None) -> Event:
-        """Adds an event. Raises ValueError for a kind that is the log's own, and once closed."""
+        """Adds an event.
+
+        Raises ValueError for a kind that is the log's own, for a payload that is too large, and
+        after the end.
+        """
         if kind not in _KNOWN:
             check_kind(kind)
             if len(_KNOWN) < _MOST_KNOWN:
@@ -98,6 +110,8 @@ class RingWriter:
 
     def _add(self, kind: str, payload: object) -> Event:
         data = _NOTHING if payload is None else _ENCODE(payload)
+        if len(data) > MOST_EVENT_BYTES:
+            raise ValueError(f"'{kind}' is over {MOST_EVENT_BYTES:,} bytes")
         self._seq += 1
         event = Event(self.attempt, self._seq, kind, data)
         if not self.is_fenced:

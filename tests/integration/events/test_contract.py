@@ -187,21 +187,16 @@ async def test_who_is_too_far_behind_gets_a_snapshot_and_the_rest(sides: Sides) 
     writer.snapshot(lambda: {"sum": sum(sent), "count": len(sent)})
     for number in range(5 * LENGTH):
         sent.append(number)
-        writer.emit(DELTA, number)
-        if number % 3 == 0:
-            await asyncio.sleep(0)
-    sent.append(5 * LENGTH)
-    writer.emit("late", 5 * LENGTH)
-    await written(sides.reading)
+        writer.emit("step", number)
+        await asyncio.sleep(0.001)  # so that each is written by itself
     for after in (None, "1-0", "1-7"):
         async with asyncio.timeout(20), sides.reading.read(STREAM, after) as reader:
             first = await anext(reader)
             assert first.kind == SNAPSHOT
-            seq = first.seq
-            assert 4 * LENGTH - 20 <= seq <= 5 * LENGTH + 1
-            assert first.payload == {"sum": sum(sent[:seq]), "count": seq}
-            rest = [await anext(reader) for _ in range(5 * LENGTH + 1 - seq)]
-            assert texts(rest) == sent[seq:]
+            assert 2 * LENGTH <= first.seq <= 5 * LENGTH
+            assert first.payload == {"sum": sum(sent[: first.seq]), "count": first.seq}
+            rest = [await anext(reader) for _ in range(5 * LENGTH - first.seq)]
+            assert texts(rest) == sent[first.seq :]
     writer.close()
     for after in (None, "1-7"):
         first, *rest = await read(sides.reading, after)
@@ -213,14 +208,14 @@ async def test_who_is_too_far_behind_gets_a_snapshot_and_the_rest(sides: Sides) 
 
 async def test_a_stream_without_a_summary_says_that_events_are_gone(sides: Sides) -> None:
     writer = sides.writing.writer(STREAM)
-    for number in range(1, 4 * LENGTH):
+    for number in range(1, 5 * LENGTH):
         writer.emit("step", number)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     writer.close()
     await written(sides.reading)
     first, *rest = await read(sides.reading)
     assert (first.kind, first.payload) == (SNAPSHOT, None)
-    assert texts(rest) == list(range(first.seq + 1, 4 * LENGTH))
+    assert texts(rest) == list(range(first.seq + 1, 5 * LENGTH))
 
 
 async def test_a_reader_that_was_slow_reads_on_from_the_log(sides: Sides) -> None:
@@ -313,6 +308,21 @@ async def test_a_follower_of_an_abandoned_attempt_goes_on_with_the_next(sides: S
     assert [event.kind for event in await late] == [RESET, DELTA, END]
 
 
+async def test_a_follower_may_be_there_before_the_stream(sides: Sides) -> None:
+    early = [asyncio.create_task(read(sides.reading, follows=True)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(NotFound):
+        await read(sides.reading)
+    with pytest.raises(NotFound):
+        await sides.reading.cancel(STREAM)
+    early.pop().cancel()
+    writer = sides.writing.writer(STREAM, 3, {"model": "m"})
+    writer.emit(DELTA, 1)
+    writer.close()
+    for events in await asyncio.gather(*early):
+        assert [event.position for event in events] == ["3-1", "3-2"]
+
+
 async def test_cancel_reaches_the_writer_once(sides: Sides) -> None:
     writer = sides.writing.writer(STREAM)
     await written(sides.reading)
@@ -340,6 +350,9 @@ async def test_kinds_of_the_log_itself_cannot_be_written(sides: Sides) -> None:
     for kind in (END, LOST, RESET, SNAPSHOT, "", "a b", 'a"', "x" * 65, "ä"):
         with pytest.raises(ValueError, match="cannot be the kind"):
             writer.emit(kind)
+    with pytest.raises(ValueError, match="over 1,000,000 bytes"):
+        writer.emit(DELTA, "x" * 1_000_000)
+    assert writer.emit(DELTA, "x" * 900_000).position == "1-1"
     writer.close()
     writer.close()
     with pytest.raises(ValueError, match="after the end"):
