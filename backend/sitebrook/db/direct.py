@@ -11,7 +11,8 @@ from psycopg import pq
 from psycopg.errors import error_from_result
 from sqlalchemy import make_url
 
-from sitebrook.db.engine import CONNECT_ARGS, is_connection_failure, no_database, to_psycopg_url
+from sitebrook.db.connect import CONNECT_ARGS, is_connection_failure, no_database
+from sitebrook.db.engine import to_psycopg_url
 
 _ANSWER_S: Final = 10
 _FAILED: Final = frozenset({pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE})

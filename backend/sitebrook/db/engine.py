@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, cast
 
@@ -19,27 +19,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from sitebrook.errors import StartError, Unavailable
+from sitebrook.db.connect import CONNECT_ARGS, CONNECT_S, is_connection_failure, no_database
+from sitebrook.errors import StartError
 
-_POOL_WAIT_S: Final = 3
-_STATEMENT_S: Final = 60
-_SILENCE_S: Final = 10
 _TRUSTED_S: Final = 1.0
 _USED_AT: Final = "used_at"
 _PING: Final = text("SELECT 1")
-# Candidates that an index of vectors looks at: recall@100 is 0.99 with 200 and 0.97 with 100. When
-# too many of them have been deleted, it goes on scanning.
-_VECTOR_SEARCH: Final = "-c hnsw.ef_search=200 -c hnsw.iterative_scan=relaxed_order"
-CONNECT_ARGS: Final[Mapping[str, Any]] = {
-    "connect_timeout": _POOL_WAIT_S,
-    "fallback_application_name": "sitebrook",
-    "options": f"-c statement_timeout={_STATEMENT_S}s {_VECTOR_SEARCH}",
-    # A host that vanished is noticed by what was sent to it, or by its silence.
-    "tcp_user_timeout": _SILENCE_S * 1000,
-    "keepalives_idle": _SILENCE_S,
-    "keepalives_interval": _SILENCE_S,
-    "keepalives_count": 2,
-}
 
 
 class Database:
@@ -51,7 +36,7 @@ class Database:
             to_psycopg_url(url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=_POOL_WAIT_S,
+            pool_timeout=CONNECT_S,
             hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
             connect_args=dict(CONNECT_ARGS),
         )
@@ -108,7 +93,7 @@ class Database:
     async def _connect(engine: AsyncEngine) -> AsyncConnection:
         """A connection that answered just now; the wait for its answer is bounded too."""
         try:
-            async with asyncio.timeout(_POOL_WAIT_S):
+            async with asyncio.timeout(CONNECT_S):
                 return await engine.connect()
         except TimeoutError:
             raise no_database() from None
@@ -170,21 +155,3 @@ def _send_vectors_binary(connection: DBAPIConnection, _record: ConnectionPoolEnt
 
 def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
     record.info[_USED_AT] = time.monotonic()
-
-
-def is_connection_failure(error: BaseException | None) -> bool:
-    """Whether psycopg's error says that the server is away, not that a statement is wrong."""
-    state = getattr(error, "sqlstate", None)
-    # No state: the connection was never made. Class 08: connection, 57P: server going down.
-    return (state is None and isinstance(error, psycopg.OperationalError)) or (
-        isinstance(state, str) and state.startswith(("08", "57P", "53300"))
-    )
-
-
-def no_database() -> Unavailable:
-    """The refusal while PostgreSQL does not answer."""
-    return Unavailable(
-        "The database does not answer; try again in a few seconds.",
-        code="database_unavailable",
-        retry_after_s=3,
-    )

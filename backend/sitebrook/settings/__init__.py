@@ -22,6 +22,7 @@ from sitebrook.settings.catalogue import (
 from sitebrook.settings.compute import ComputeSettings
 from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
+from sitebrook.settings.jobs import JobSettings
 from sitebrook.settings.redis import RedisSettings, check_redis
 from sitebrook.settings.sections import (
     ClientSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "DatabaseSettings",
     "EmbeddingSettings",
     "EventSettings",
+    "JobSettings",
     "LimitSettings",
     "LoadedSetting",
     "ModelSettings",
@@ -69,6 +71,7 @@ class Settings:
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
     limits: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     upstream: UpstreamSettings = dataclasses.field(default_factory=UpstreamSettings)
+    jobs: JobSettings = dataclasses.field(default_factory=JobSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
     client: ClientSettings = dataclasses.field(default_factory=ClientSettings)
     providers: tuple[ProviderSettings, ...] = ()
@@ -112,6 +115,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "compute": ComputeSettings,
     "limits": LimitSettings,
     "upstream": UpstreamSettings,
+    "jobs": JobSettings,
     "telemetry": TelemetrySettings,
     "client": ClientSettings,
 }

@@ -1,0 +1,91 @@
+"""What the rest of sitebrook knows of jobs: enqueue, cancel, retry, and how the engine fares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sitebrook.jobs.job import NewJob
+
+if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """Jobs of one kind and status that have not ended; ``oldest_s`` is the oldest one's age."""
+
+    kind: str
+    status: str
+    count: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    """What there is to do, and who does it."""
+
+    open: tuple[OpenJobs, ...]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works: ``concurrency`` jobs at once of the ``queues``, or of all.
+
+    When it is told to stop, jobs have ``drain_s`` to end before they are given back.
+    """
+
+    concurrency: int
+    drain_s: float
+    queues: tuple[str, ...] | None = None
+
+
+class JobWorker(Protocol):
+    """Runs jobs in this process."""
+
+    async def run(self) -> None:
+        """Returns after a stop, when no job is under way here any more."""
+        ...
+
+    def stop(self) -> None:
+        """Starts no more jobs; those under way get the time of a drain, then are given back."""
+        ...
+
+    def stop_now(self) -> None:
+        """Gives the jobs under way back at once."""
+        ...
+
+
+class JobEngine(Protocol):
+    """Durable background work.
+
+    Everything but ``enqueue`` has a transaction of its own and raises Unavailable when PostgreSQL
+    does not answer.
+    """
+
+    async def enqueue(self, connection: AsyncConnection, new: NewJob) -> str:
+        """The id of the new job, which exists when the caller's transaction commits.
+
+        Raises InvalidRequest for arguments that are too large.
+        """
+        ...
+
+    async def cancel(self, job_id: str, *, site_id: str | None = None) -> None:
+        """Ends a job that waits, and asks a running one to end; does nothing to one that ended.
+
+        With ``site_id`` only the site's. A running job is cancelled when its handler has ended.
+        """
+        ...
+
+    async def retry(self, job_id: str, *, site_id: str | None = None) -> bool:
+        """Starts a failed or cancelled job anew; whether it was one."""
+        ...
+
+    def worker(self, options: WorkerOptions) -> JobWorker:
+        """A worker of this process, to be run while the engine is open."""
+        ...
+
+    async def stats(self) -> JobStats:
+        """What is open, and how many workers were seen lately."""
+        ...
