@@ -18,6 +18,7 @@ from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
 from sitebrook.ingestion.ingest import Ingester
+from sitebrook.jobs.engine import JobEngine, JobWorker
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -48,6 +49,8 @@ class Parts:
     conversations: Conversations
     writer: TurnWriter
     chat: ChatService
+    jobs: JobEngine
+    worker: JobWorker | None
     open_answers: OpenAnswers
     latency: LatencyRecorder
     metrics: Metrics
@@ -56,6 +59,12 @@ class Parts:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the background work going during the block; then ends it and closes everything."""
+        async with self.jobs.opened(), self._running_tasks():
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _running_tasks(self) -> AsyncGenerator[None]:
+        working = None if self.worker is None else asyncio.create_task(self.worker.run())
         tasks = {asyncio.create_task(self.writer.run())}
         tasks.add(asyncio.create_task(self.limiter.run()))
         if self.redis is not None:
@@ -67,6 +76,9 @@ class Parts:
             yield
         finally:
             await self.writer.drain(_DRAIN_S)
+            if self.worker is not None and working is not None:
+                self.worker.stop()
+                await asyncio.wait({working})
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

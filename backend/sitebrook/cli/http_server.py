@@ -43,6 +43,7 @@ class HttpServer(uvicorn.Server):
         last_act: Callable[[], object] = lambda: None,
     ) -> None:
         self._open_answers = parts.open_answers
+        self._worker = parts.worker
         self._drain_s = parts.settings.server.drain_s
         self._request_s = parts.settings.server.request_s
         # Each second, or as often as a short patience needs.
@@ -80,6 +81,8 @@ class HttpServer(uvicorn.Server):
         """Refuses new work, lets answers end, then closes all; does nothing the second time."""
         if self._draining is None:
             self._open_answers.begin_drain()
+            if self._worker is not None:
+                self._worker.stop()
             self._draining = asyncio.create_task(self._drain())
             cut_off_after(self._drain_s + _STOP_S, self._last_act)
 
@@ -88,6 +91,8 @@ class HttpServer(uvicorn.Server):
         self.stop()
         self._is_hurried = True
         self._open_answers.hurry()
+        if self._worker is not None:
+            self._worker.stop_now()
         if self.should_exit:
             for task in list(self.server_state.tasks):
                 task.cancel()

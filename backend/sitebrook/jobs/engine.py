@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,6 +64,10 @@ class JobEngine(Protocol):
     Everything but ``enqueue`` has a transaction of its own and raises Unavailable when PostgreSQL
     does not answer.
     """
+
+    def opened(self) -> AbstractAsyncContextManager[None]:
+        """The engine for the length of a block; connections are made when they are needed."""
+        ...
 
     async def enqueue(self, connection: AsyncConnection, new: NewJob) -> str:
         """The id of the new job, which exists when the caller's transaction commits.

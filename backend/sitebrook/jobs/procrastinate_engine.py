@@ -11,7 +11,7 @@ import psycopg
 from sitebrook.ids import is_id
 from sitebrook.jobs import statements
 from sitebrook.jobs.attempts import Attempts
-from sitebrook.jobs.connections import Connections, run
+from sitebrook.jobs.connections import Connections, run, telling_failures
 from sitebrook.jobs.context import JobEvents
 from sitebrook.jobs.engine import JobStats, OpenJobs, WorkerOptions
 from sitebrook.jobs.enqueueing import insert
@@ -26,7 +26,6 @@ from sitebrook.settings.jobs import JobSettings
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_CONNECTIONS: Final = 4
 _CANCEL_TRIES: Final = 3
 _OPEN: Final[LiteralString] = """
     SELECT kind, status, count(*) AS count,
@@ -45,8 +44,10 @@ class ProcrastinateEngine:
     ``kinds`` are those that this process may enqueue and run.
     """
 
-    def __init__(self, url: str, kinds: JobKinds, settings: JobSettings, events: JobEvents) -> None:
-        self._connections = Connections(url, size=_CONNECTIONS)
+    def __init__(
+        self, connections: Connections, kinds: JobKinds, settings: JobSettings, events: JobEvents
+    ) -> None:
+        self._connections = connections
         self._kinds = kinds
         self._settings = settings
         self._events = events
@@ -61,7 +62,8 @@ class ProcrastinateEngine:
         """The id of the new job, which exists when the caller's transaction commits."""
         raw = await connection.get_raw_connection()
         driver = cast("psycopg.AsyncConnection[Any]", raw.driver_connection)
-        job_id = await insert(driver, self._kinds[new.kind], new, self._settings)
+        with telling_failures():
+            job_id = await insert(driver, self._kinds[new.kind], new, self._settings)
         assert job_id is not None  # noqa: S101 - only moments of cron may be there already
         return job_id
 

@@ -32,10 +32,13 @@ from sitebrook.telemetry.logs import count_dropped_lines
 from sitebrook.telemetry.metrics import Metrics, Sources
 from sitebrook.telemetry.peers import METRICS_FOLDER, WorkerPeers
 from sitebrook.telemetry.tracing import Tracing, open_tracing
+from sitebrook.wiring.jobs import build_jobs, to_worker_options
 
 
-def build_parts(settings: Settings) -> Parts:
+def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     """The objects of this process; call it inside the event loop that will use them.
+
+    With ``runs_jobs`` it has a worker, unless the settings say that others run the jobs.
 
     Raises StartError without a database address.
     """
@@ -68,6 +71,8 @@ def build_parts(settings: Settings) -> Parts:
             prices=PriceTable(settings.models),
         )
     )
+    jobs = build_jobs(settings)
+    works = runs_jobs and settings.jobs.in_server
     return Parts(
         settings=settings,
         database=database,
@@ -82,6 +87,8 @@ def build_parts(settings: Settings) -> Parts:
         conversations=conversations,
         writer=writer,
         chat=chat,
+        jobs=jobs,
+        worker=jobs.worker(to_worker_options(settings)) if works else None,
         open_answers=OpenAnswers(),
         latency=LatencyRecorder(settings.telemetry.latency_window),
         metrics=metrics,

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sitebrook.db.engine import Database
+from sitebrook.jobs.connections import Connections
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.job import NewJob
@@ -99,6 +100,7 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     told = Told()
     chosen = JobSettings(**{**QUICK, **settings})
-    jobs = ProcrastinateEngine(database.url, JobKinds(kinds), chosen, told)
+    connections = Connections(database.url, size=4)
+    jobs = ProcrastinateEngine(connections, JobKinds(kinds), chosen, told)
     async with jobs.opened():
         yield Engine(jobs, told, database)
