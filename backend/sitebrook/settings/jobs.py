@@ -14,7 +14,7 @@ class JobSettings:
     in_server: bool = setting(
         True,
         "SITEBROOK_JOBS_IN_SERVER",
-        "the server runs jobs itself; else `sitebrook worker` does",
+        "the server runs jobs itself; else only worker processes do",
     )
     concurrency: int = setting(
         4, "SITEBROOK_JOB_CONCURRENCY", "jobs that one worker runs at once", least=1
