@@ -31,8 +31,9 @@ class Connections:
     """Connections that are made when they are needed, at most ``size``; open it in its loop."""
 
     def __init__(self, url: str, *, size: int) -> None:
+        self._address = to_libpq(url)
         self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            to_libpq(url),
+            self._address,
             connection_class=psycopg.AsyncConnection[DictRow],
             kwargs={**CONNECT_ARGS, "row_factory": dict_row},
             configure=_commit_each,
@@ -56,6 +57,12 @@ class Connections:
         traceback: TracebackType | None,
     ) -> None:
         await self.pool.close(CONNECT_S)
+
+    async def connect(self) -> Connection:
+        """A connection outside the pool, for who keeps it. Raises psycopg's errors."""
+        return await psycopg.AsyncConnection[DictRow].connect(
+            self._address, **CONNECT_ARGS, autocommit=True, row_factory=dict_row
+        )
 
     async def run(
         self, statement: LiteralString, parameters: Mapping[str, object]

@@ -11,15 +11,19 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
+import msgspec
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job as QueueRow
+from procrastinate.manager import get_channel_for_queues
+from psycopg import sql
 
 from sitebrook.db.connect import no_database
-from sitebrook.jobs.connections import Connections
+from sitebrook.jobs.connections import Connections, telling_failures
 
 # A worker that was not seen for so long has no jobs left that somebody might ask about.
 _FORGET_S: Final = 3600.0
+_SILENCE_S: Final = 30.0
 
 _BEAT: Final[LiteralString] = """
     UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker_id)s RETURNING id
@@ -77,18 +81,21 @@ class Queue:
     ) -> None:
         """Calls back for each new row, and for each running one that is to end, until it fails.
 
-        What comes while nobody listens is not told later.
+        What comes while nobody listens is not told later, so it begins with a call.
         """
-
-        async def hear(*, channel: str, notification: Any) -> None:
-            del channel
-            if notification["type"] == "abort_job_requested":
-                on_cancel(notification["job_id"])
-            else:
+        with telling_failures():
+            async with await self._connections.connect() as connection:
+                for channel in get_channel_for_queues(self._queues):
+                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 on_job()
-
-        with _telling_failures():
-            await self._app.job_manager.listen_for_jobs(on_notification=hear, queues=self._queues)
+                while True:
+                    async for heard in connection.notifies(timeout=_SILENCE_S):
+                        told = msgspec.json.decode(heard.payload)
+                        if told["type"] == "abort_job_requested":
+                            on_cancel(told["job_id"])
+                        else:
+                            on_job()
+                    await connection.execute("SELECT 1")  # is it still there?
 
     async def stalled(self, seconds: float) -> list[Ticket]:
         """Running rows whose worker was not seen for so long, or has left."""

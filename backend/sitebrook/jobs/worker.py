@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
 # What attempts that are given back get to end themselves, and PostgreSQL to take note of it.
 _GIVE_BACK_S: Final = 1.0
+_CANCEL_TRIES: Final = 5
+_CANCEL_S: Final = 0.2
 _UNKNOWN_KIND_PAUSE_S: Final = 60.0
 _MOST_UNKNOWN: Final = 10
 
@@ -63,8 +65,7 @@ class Worker:
                 upkeep = self.upkeep.start(group)
                 jobs = await self._fetch(group)
                 await self._drain(jobs)
-                for task in [*upkeep, *jobs]:
-                    task.cancel()
+                await _cancel([*upkeep, *jobs])
             await self.upkeep.leave()
 
     async def _fetch(self, group: asyncio.TaskGroup) -> set[asyncio.Task[None]]:
@@ -181,6 +182,16 @@ class Worker:
                 return await write()
             except Unavailable:
                 await asyncio.sleep(self._settings.poll_s)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Ends the tasks. Python 3.11's ``wait_for`` loses a cancellation now and then, so again."""
+    left = set(tasks)
+    for _ in range(_CANCEL_TRIES):
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = await asyncio.wait(left, timeout=_CANCEL_S)
 
 
 class Refused(Exception):
