@@ -322,7 +322,9 @@ async def _embeddings(exchange: Exchange) -> None:
     await exchange.whole(200, "application/json", json.dumps(answer).encode())
 
 
-SCRIPTS["embeddings:401"] = SCRIPTS["401"]
+for _name in ("401", "404", "429"):
+    SCRIPTS[f"embeddings:{_name}"] = SCRIPTS[_name]
+SCRIPTS["embeddings:413"] = refusing(413, {})
 SCRIPTS["embeddings:500"] = SCRIPTS["500"]
 SCRIPTS["embeddings:reset"] = SCRIPTS["reset-before"]
 SCRIPTS["embeddings:stall"] = SCRIPTS["never-headers"]

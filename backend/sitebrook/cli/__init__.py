@@ -13,7 +13,7 @@ from typing import Any, cast
 import click
 
 from sitebrook import __version__
-from sitebrook.cli import administration, answers, ingest, usage
+from sitebrook.cli import administration, answers, embedders, ingest, usage
 from sitebrook.errors import SitebrookError
 from sitebrook.settings import Settings
 
@@ -44,6 +44,7 @@ for command in (
     *ingest.COMMANDS,
     *answers.COMMANDS,
     *usage.COMMANDS,
+    *embedders.COMMANDS,
     *administration.COMMANDS,
 ):
     cli.add_command(command)

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
 from sitebrook.cli.administration import site_option
+from sitebrook.cli.progress import open_bar
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.ingestion.ingest import IngestReport, Progress
 from sitebrook.settings import Settings
@@ -46,21 +46,10 @@ async def _ingest(
             return await parts.ingester.ingest_paths(
                 site, paths, prune_gone=prune, on_progress=_print_progress
             )
-        with _open_bar(console) as bar:
+        with open_bar(console) as bar:
             return await parts.ingester.ingest_paths(
                 site, paths, prune_gone=prune, on_progress=_move(bar)
             )
-
-
-def _open_bar(console: Console) -> ProgressBar:
-    return ProgressBar(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-        console=console,
-        transient=True,
-    )
 
 
 def _move(bar: ProgressBar) -> Callable[[Progress], None]:

@@ -43,7 +43,11 @@ class Embedder(Protocol):
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """One row of length one for each text, in order; shape (texts, dimension)."""
+        """One row of length one for each text of a document, in order; shape (texts, dimension)."""
+        ...
+
+    async def embed_question(self, question: str) -> Vectors:
+        """The question's row of length one, to be compared with those of documents."""
         ...
 
     async def aclose(self) -> None:
@@ -81,6 +85,10 @@ class HashingEmbedder:
         if len(texts) <= _INLINE_TEXTS:
             return _embed_all(texts)
         return await asyncio.to_thread(_embed_all, texts)
+
+    async def embed_question(self, question: str) -> Vectors:
+        """The question's row; questions and documents are hashed alike."""
+        return (await self.embed([question]))[0]
 
     async def aclose(self) -> None:
         """Holds nothing open."""
@@ -137,7 +145,7 @@ class QuestionVectors:
         key = (embedder.name, question)
         vector = self._vectors.get(key)
         if vector is None:
-            vector = (await embedder.embed([question]))[0]
+            vector = await embedder.embed_question(question)
             self._vectors[key] = vector
             if len(self._vectors) > self._limit:
                 self._vectors.popitem(last=False)

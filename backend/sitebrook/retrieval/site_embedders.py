@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
 from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.knowledge import load_knowledge
+from sitebrook.retrieval.tables import knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderUse:
+    """An embedder with the ids of the sites that have it, and of those being switched to it."""
+
+    name: str
+    is_configured: bool
+    is_default: bool
+    languages: tuple[str, ...]
+    sites: tuple[str, ...]
+    next_sites: tuple[str, ...]
 
 
 class SiteEmbedders:
@@ -51,3 +68,24 @@ class SiteEmbedders:
                 return matches[0]
         known = ", ".join(one.name for one in self.all)
         raise InvalidRequest(f"There is no embedder '{name}' configured. Known: {known}.")
+
+    async def list_uses(self) -> list[EmbedderUse]:
+        """Those of this process, the one of new sites first, then others that sites have."""
+        columns = (knowledge.c.site_id, knowledge.c.embedder, knowledge.c.next_embedder)
+        async with self._database.begin() as connection:
+            rows = (await connection.execute(select(*columns).order_by(knowledge.c.site_id))).all()
+        configured = {embedder.name: embedder for embedder in self.all}
+        names = [*configured, *(name for row in rows for name in row[1:] if name)]
+        return [
+            EmbedderUse(
+                name=name,
+                is_configured=name in configured,
+                is_default=name == self.default.name,
+                languages=tuple(sorted(configured[name].languages or ()))
+                if name in configured
+                else (),
+                sites=tuple(row.site_id for row in rows if row.embedder == name),
+                next_sites=tuple(row.site_id for row in rows if row.next_embedder == name),
+            )
+            for name in dict.fromkeys(names)
+        ]

@@ -20,6 +20,7 @@ from sitebrook.settings.catalogue import (
     load_catalogue,
 )
 from sitebrook.settings.compute import ComputeSettings
+from sitebrook.settings.embedding import EmbeddingSettings, check_embedding, load_embedders
 from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
 from sitebrook.settings.jobs import JobSettings
@@ -27,7 +28,6 @@ from sitebrook.settings.redis import RedisSettings, check_redis
 from sitebrook.settings.sections import (
     ClientSettings,
     DatabaseSettings,
-    EmbeddingSettings,
     LimitSettings,
     RetrievalSettings,
     ServerSettings,
@@ -76,6 +76,7 @@ class Settings:
     client: ClientSettings = dataclasses.field(default_factory=ClientSettings)
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
+    embedders: tuple[EmbeddingSettings, ...] = ()
     loaded: tuple[LoadedSetting, ...] = ()
     # Which of several workers this process is, from 1; 0 when it serves alone.
     worker: int = 0
@@ -88,6 +89,7 @@ class Settings:
         """
         tables = _read_file(environ.get(CONFIG_ENV, "").strip())
         rows = tables.pop("providers", []), tables.pop("models", [])
+        embedders = load_embedders(tables.pop("embedders", []), environ)
         sections: dict[str, Any] = {}
         loaded: list[LoadedSetting] = []
         for name, kind in _SECTIONS.items():
@@ -95,12 +97,18 @@ class Settings:
             sections[name], found = load_section(kind, name, environ, table)
             loaded += found
         if tables:
-            known = ", ".join([*_SECTIONS, "providers", "models"])
+            known = ", ".join([*_SECTIONS, "embedders", "providers", "models"])
             raise StartError(f"The settings file has no section '{min(tables)}'. Known: {known}.")
         _check_names(environ, {origin.env for origin in loaded} | {CONFIG_ENV})
         upstream: UpstreamSettings = sections["upstream"]
         providers, models = load_catalogue(environ, *rows, defaults=upstream.per_provider())
-        settings = cls(**sections, providers=providers, models=models, loaded=tuple(loaded))
+        settings = cls(
+            **sections,
+            providers=providers,
+            models=models,
+            embedders=embedders,
+            loaded=tuple(loaded),
+        )
         _check_values(settings)
         return settings
 
@@ -161,8 +169,7 @@ def _check_values(settings: Settings) -> None:
     retrieval = settings.retrieval
     if not 0 <= retrieval.overlap_characters < retrieval.chunk_characters:
         raise StartError("SITEBROOK_OVERLAP_CHARACTERS must be below SITEBROOK_CHUNK_CHARACTERS.")
-    if settings.embedding.model and not settings.embedding.base_url:
-        raise StartError("SITEBROOK_EMBEDDING_MODEL needs SITEBROOK_EMBEDDING_BASE_URL too.")
+    check_embedding(settings.embedding)
 
 
 def _check_addresses(settings: Settings) -> None:

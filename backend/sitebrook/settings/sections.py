@@ -91,29 +91,6 @@ class DatabaseSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class EmbeddingSettings:
-    """The embedder of new sites; a site keeps the one it was made with."""
-
-    model: str | None = setting(
-        None, "SITEBROOK_EMBEDDING_MODEL", "model at the embedding endpoint; unset: keyless hashing"
-    )
-    base_url: str | None = setting(
-        None, "SITEBROOK_EMBEDDING_BASE_URL", "OpenAI-compatible base URL, ending in /v1"
-    )
-    api_key: str | None = setting(
-        None, "SITEBROOK_EMBEDDING_API_KEY", "key for the embedding endpoint", is_secret=True
-    )
-    min_similarity: float = setting(
-        0.3,
-        "SITEBROOK_EMBEDDING_MIN_SIMILARITY",
-        "cosine from which a passage counts as relevant; models differ",
-    )
-    batch_size: int = setting(
-        64, "SITEBROOK_EMBEDDING_BATCH_SIZE", "texts per embedding request", least=1
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class RetrievalSettings:
     """Chunking and search."""
 

@@ -22,11 +22,13 @@ from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
-from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
 from sitebrook.retrieval.keywords import RankBm25Indexes
+from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
+from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.settings import Settings
+from sitebrook.settings import EmbeddingSettings, Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
 from sitebrook.telemetry.metrics import Metrics, Sources
@@ -123,10 +125,23 @@ def _build_metrics(
 
 def _build_embedders(settings: Settings, database: Database) -> SiteEmbedders:
     """Every embedder that can be had; the first is the one of new sites."""
+    rows = [settings.embedding, *settings.embedders]
+    found = [_build_embedder(row) for row in rows if not row.is_keyless]
     keyless = HashingEmbedder()
-    if settings.embedding.model is None:
-        return SiteEmbedders(database, keyless)
+    if settings.embedding.is_keyless:
+        return SiteEmbedders(database, keyless, *found)
+    return SiteEmbedders(database, *found, keyless)
+
+
+def _build_embedder(settings: EmbeddingSettings) -> Embedder:
+    if settings.folder is not None:
+        return OnnxEmbedder(
+            read_folder(settings.folder),
+            min_similarity=settings.min_similarity,
+            languages=frozenset(settings.languages) or None,
+            threads=settings.threads,
+        )
     # Imported only here: the openai SDK takes a third of the start of a process without it.
     from sitebrook.providers.embeddings import OpenAICompatibleEmbedder
 
-    return SiteEmbedders(database, OpenAICompatibleEmbedder(settings.embedding), keyless)
+    return OpenAICompatibleEmbedder(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -123,15 +124,16 @@ def read_languages(model_folder: Path) -> tuple[str, ...]:
 
 def _load_original(model_folder: Path) -> Any:
     try:
-        import onnx  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        from sentence_transformers import SentenceTransformer
+        for name in ("onnx", "torch"):
+            importlib.import_module(name)
+        packages = importlib.import_module("sentence_transformers")
     except ImportError:
         raise StartError(
             "Exporting needs torch, sentence-transformers and onnx: "
             "install them with `pip install 'sitebrook[export]'`."
         ) from None
     # Attention in plain operations: the fused kernels do not take the exporter's dynamic shapes.
-    return SentenceTransformer(
+    return packages.SentenceTransformer(
         str(model_folder), device="cpu", model_kwargs={"attn_implementation": "eager"}
     )
 
@@ -152,27 +154,24 @@ def _write_card(target: Path, name: str, languages: Sequence[str]) -> None:
 
 
 def _write_model(original: Any, file: Path) -> None:
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     transformer = original[0].auto_model.eval()
     tokens = original.tokenize(["A short text.", "A text that is a good deal longer than that."])
     names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in tokens]
 
-    class Output(torch.nn.Module):
-        """Only the token vectors, by position: what the exporter can trace."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.transformer = transformer
+    class Traced(torch.nn.Module):
+        """Takes its arrays by position and gives the token vectors alone, as the exporter wants."""
 
         def forward(self, *arrays: Any) -> Any:
             return self.transformer(**dict(zip(names, arrays, strict=True))).last_hidden_state
 
+    traced: Any = Traced()
+    traced.transformer = transformer
     axes = {0: "texts", 1: "tokens"}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Output(),
+            traced,
             tuple(tokens[name] for name in names),
             str(file),
             input_names=names,
@@ -200,10 +199,14 @@ def _check(original: Any, target: Path) -> tuple[str, int, float, float | None]:
 
 
 def _make_int8(target: Path, expected: Any) -> float | None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+    quantization: Any = importlib.import_module("onnxruntime.quantization")
     file = target / QUESTION_MODEL
-    quantize_dynamic(str(target / MODEL), str(file), weight_type=QuantType.QInt8, per_channel=True)
+    quantization.quantize_dynamic(
+        str(target / MODEL),
+        str(file),
+        weight_type=quantization.QuantType.QInt8,
+        per_channel=True,
+    )
     rows = OnnxModel(read_folder(target), file, threads=1).encode(_SENTENCES)
     cosine = float((rows * expected).sum(axis=1).min())
     if cosine < _MIN_INT8_COSINE:

@@ -21,7 +21,9 @@ _PLACES: Final = ("", "onnx")
 _QUESTION_NAMES: Final = (QUESTION_MODEL, "model_quantized.onnx")
 _POOLINGS: Final[Mapping[str, Pooling]] = {
     "pooling_mode_mean_tokens": "mean",
+    "mean": "mean",
     "pooling_mode_cls_token": "cls",
+    "cls": "cls",
 }
 _KNOWN_MODULES: Final = frozenset({"Transformer", "Pooling", "Normalize"})
 _DEFAULT_MAX_TOKENS: Final = 512
@@ -96,17 +98,17 @@ def _check_modules(path: Path) -> None:
 
 def _pooling(path: Path) -> Pooling:
     config = _read(path / "1_Pooling" / "config.json")
-    if "pooling_mode" in config:
-        mode = str(config["pooling_mode"])
-        named: dict[str, Pooling] = {"mean": "mean", "cls": "cls"}
-        chosen = [named[mode]] if mode in named else []
-    else:
-        modes = {name for name, value in config.items() if name in _POOLINGS or value is True}
-        on = [name for name in sorted(modes) if config[name]]
-        chosen = [_POOLINGS[name] for name in on if name in _POOLINGS] if len(on) == 1 else []
-    if not chosen and config:
-        raise StartError(f"The model in {path} pools in a way that is not known: use mean or cls.")
-    return chosen[0] if chosen else "mean"
+    if not config:
+        return "mean"
+    named = str(config.get("pooling_mode") or "")
+    on = {named} if named else {name for name, value in config.items() if value is True}
+    # Newer files also say whether a prompt counts, which is no way of pooling.
+    modes: list[Pooling | None] = [_POOLINGS.get(name) for name in on - {"include_prompt"}]
+    if len(modes) != 1 or modes[0] is None:
+        raise StartError(
+            f"The model in {path} pools its token vectors in another way than by mean or cls."
+        )
+    return modes[0]
 
 
 def _max_tokens(path: Path) -> int:

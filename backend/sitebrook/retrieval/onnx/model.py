@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -87,11 +88,9 @@ def _pool(
 
 def _import_packages() -> tuple[Any, Any]:
     try:
-        import onnxruntime
-        import tokenizers
+        return importlib.import_module("onnxruntime"), importlib.import_module("tokenizers")
     except ImportError:
         raise StartError(
             "An embedding folder needs onnxruntime and tokenizers: "
             "install them with `pip install 'sitebrook[local]'`."
         ) from None
-    return onnxruntime, tokenizers

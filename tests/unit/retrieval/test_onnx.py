@@ -1,0 +1,180 @@
+"""A tiny model in a folder, run by the real runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tests.fakes.onnx_folder import TABLE, make_folder, make_model
+
+from sitebrook.errors import StartError
+from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
+from sitebrook.retrieval.onnx.export import find_model, read_languages
+from sitebrook.retrieval.onnx.folder import read_folder
+from sitebrook.retrieval.onnx.model import OnnxModel
+
+
+def unit(*rows: int) -> np.ndarray:
+    mean = TABLE[list(rows)].mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def make_embedder(folder: Path) -> OnnxEmbedder:
+    return OnnxEmbedder(read_folder(folder), min_similarity=0.3, languages=None, threads=1)
+
+
+def test_texts_of_all_lengths_become_the_mean_of_their_words(tmp_path: Path) -> None:
+    folder = read_folder(make_folder(tmp_path))
+    model = OnnxModel(folder, folder.model, threads=1)
+    texts = ["shoe", "shoe boot return", "", "parcel " * 50, "boot"] + ["return"] * 70
+    rows = model.encode(texts)
+    assert rows.shape == (75, 4)
+    assert rows.dtype == np.float32
+    expected = [unit(2), unit(2, 3, 4), np.zeros(4), unit(5), unit(3)] + [unit(4)] * 70
+    assert np.allclose(rows, expected, atol=1e-6)
+    alone = [model.encode([text])[0] for text in texts]
+    assert np.allclose(alone, expected, atol=1e-6)
+    assert model.encode([]).shape == (0, 0)
+
+
+def test_what_the_model_pools_itself_is_taken(tmp_path: Path) -> None:
+    folder = read_folder(make_folder(tmp_path, is_pooled=True))
+    rows = OnnxModel(folder, folder.model, threads=1).encode(["boot shoe", "parcel"])
+    assert np.allclose(rows, [unit(3), unit(5)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
+        {"pooling_mode": "cls", "include_prompt": True},
+    ],
+)
+def test_pooling_by_the_first_token_is_the_folder_s_choice(tmp_path: Path, config: dict) -> None:
+    folder = read_folder(make_folder(tmp_path, files={"1_Pooling/config.json": config}))
+    rows = OnnxModel(folder, folder.model, threads=1).encode(["boot shoe"])
+    assert np.allclose(rows, [unit(3)], atol=1e-6)
+
+
+def test_a_text_is_cut_where_the_folder_says(tmp_path: Path) -> None:
+    folder = read_folder(make_folder(tmp_path))
+    assert folder.max_tokens == 6
+    rows = OnnxModel(folder, folder.model, threads=1).encode(["shoe " * 6 + "return " * 6])
+    assert np.allclose(rows, [unit(2)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"1_Pooling/config.json": {"pooling_mode_max_tokens": True}}, "another way than by mean"),
+        ({"1_Pooling/config.json": {"pooling_mode": "lasttoken"}}, "another way than by mean"),
+        ({"modules.json": [{"type": "sentence_transformers.models.Dense"}]}, "a step 'Dense'"),
+    ],
+)
+def test_a_model_that_needs_more_is_refused(tmp_path: Path, files: dict, message: str) -> None:
+    with pytest.raises(StartError, match=message):
+        read_folder(make_folder(tmp_path, files=files))
+
+
+def test_a_folder_without_its_files_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"no model\.onnx; make one with `sitebrook embedder exp"):
+        read_folder(tmp_path)
+    make_folder(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(StartError, match=r"no tokenizer\.json"):
+        read_folder(tmp_path)
+    make_folder(tmp_path)
+    (tmp_path / "sentence_bert_config.json").write_text("{", "utf-8")
+    with pytest.raises(StartError, match="cannot be read as JSON"):
+        read_folder(tmp_path)
+
+
+async def test_a_file_that_is_no_model_is_refused_when_it_is_used(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    embedder = make_embedder(tmp_path)
+    with pytest.raises(StartError, match="cannot be loaded"):
+        await embedder.embed(["shoe"])
+    await embedder.aclose()
+
+
+def test_the_name_changes_with_what_the_vectors_depend_on(tmp_path: Path) -> None:
+    card = {"sitebrook.json": {"name": "tiny", "languages": ["en"]}}
+    first = read_folder(make_folder(tmp_path / "a", files=card))
+    same = read_folder(make_folder(tmp_path / "b", subfolder="onnx", files=card))
+    other = read_folder(make_folder(tmp_path / "c", table=TABLE * 2, files=card))
+    prompts = {**card, "config_sentence_transformers.json": {"prompts": {"document": "passage: "}}}
+    prompted = read_folder(make_folder(tmp_path / "d", files=prompts))
+    assert first.name == same.name
+    assert first.name.startswith("onnx:tiny@")
+    assert len({first.name, other.name, prompted.name}) == 3
+    assert first.languages == {"en"}
+    assert read_folder(make_folder(tmp_path / "e")).name.startswith("onnx:e@")
+
+
+async def test_questions_go_through_the_smaller_model_with_their_own_prompt(tmp_path: Path) -> None:
+    prompts = {"prompts": {"query": "query: ", "passage": "passage: "}}
+    make_folder(tmp_path, files={"config_sentence_transformers.json": prompts})
+    onnx.save(make_model(TABLE + np.float32(0.25)), str(tmp_path / "model_int8.onnx"))
+    embedder = make_embedder(tmp_path)
+    question, documents = await embedder.embed_question("shoe"), await embedder.embed(["shoe"])
+    shifted = (TABLE + 0.25)[[6, 2]].mean(axis=0)
+    assert np.allclose(question, shifted / np.linalg.norm(shifted), atol=1e-6)
+    assert np.allclose(documents, [unit(7, 2)], atol=1e-6)
+    await embedder.aclose()
+
+
+async def test_the_loop_goes_on_and_close_ends_the_threads(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    embedder = make_embedder(tmp_path)
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    assert (await embedder.embed(["shoe boot"] * 500)).shape == (500, 4)
+    ticking.cancel()
+    assert ticks > 100
+    assert (await embedder.embed([])).shape == (0, 0)
+    assert any(thread.name.startswith("onnx") for thread in threading.enumerate())
+    await embedder.aclose()
+    assert not any(thread.name.startswith("onnx") for thread in threading.enumerate())
+
+
+def test_a_model_to_export_is_a_folder_or_what_a_package_ships(tmp_path: Path, monkeypatch) -> None:
+    package = tmp_path / "my_model"
+    make_folder(package / "model", files={"modules.json": []})
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert find_model("my-model") == package / "model"
+    assert find_model(str(package / "model")) == package / "model"
+    for missing in ("no-such-package", "json", "../x"):
+        with pytest.raises(StartError, match="neither a folder"):
+            find_model(missing)
+
+
+@pytest.mark.parametrize(
+    ("readme", "languages"),
+    [
+        ("---\nlanguage: en\nlicense: mit\n---\n# M", ("en",)),
+        ("---\nlanguage:\n- en\n- 'it'\ntags:\n- x\n---\n", ("en", "it")),
+        ("---\nlanguage: [en, de]\n---\n", ("en", "de")),
+        ("---\nlanguage: multilingual\n---\n", ()),
+        ("# language: en\n", ()),
+        (None, ()),
+    ],
+)
+def test_languages_are_read_from_the_head_of_the_readme(
+    tmp_path: Path, readme: str | None, languages: tuple[str, ...]
+) -> None:
+    if readme is not None:
+        (tmp_path / "README.md").write_text(readme, "utf-8")
+    assert read_languages(tmp_path) == languages
