@@ -15,31 +15,31 @@ _INTERIM: Final = b"HTTP/1.1 1"
 
 
 class _JoiningTransport:
-    """A transport that sends the head of a response together with what follows it.
+    """A transport that sends ``held``, such as the head of a response, with what follows it.
 
     uvicorn writes one after the other; each write is a system call that may wake the client.
     """
 
-    __slots__ = ("_transport", "head")
+    __slots__ = ("_transport", "held")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.head = b""
+        self.held = b""
 
     def write(self, part: bytes) -> None:
         """Sends a part of a response; its head waits for the next one."""
-        if self.head:
-            part, self.head = self.head + part, b""
+        if self.held:
+            part, self.held = self.held + part, b""
         elif part.startswith(_STATUS_LINE) and not part.startswith(_INTERIM):
-            self.head = part
+            self.held = part
             return
         self._transport.write(part)
 
     def flush(self) -> None:
         """Sends a head that nothing follows."""
-        if self.head:
-            head, self.head = self.head, b""
-            self._transport.write(head)
+        if self.held:
+            held, self.held = self.held, b""
+            self._transport.write(held)
 
     def close(self) -> None:
         """Closes the connection behind what was written."""
@@ -92,11 +92,15 @@ class ClientConnection(HttpToolsProtocol):
         """Sends a part of a chunked response that has begun, while the client is there."""
         if self.is_lost:
             return  # uvloop's closed transports raise
-        chunk = b"%x\r\n%b\r\n" % (len(frame), frame)
-        if self._joining.head:
+        chunk = _to_chunk(frame)
+        if self._joining.held:
             self._joining.write(chunk)
         else:
             self._write(chunk)
+
+    def hold(self, frame: bytes) -> None:
+        """Keeps the last part of a response that has begun until its end is sent."""
+        self._joining.held += _to_chunk(frame)
 
     @property
     def is_full(self) -> bool:
@@ -117,6 +121,10 @@ class ClientConnection(HttpToolsProtocol):
             self._stuck_since, self._stuck_bytes = now, waiting
         elif now - self._stuck_since >= patience_s:
             self.transport.abort()
+
+
+def _to_chunk(frame: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
 def connection_of(scope: Scope) -> ClientConnection:

@@ -144,7 +144,7 @@ class Exchange:
             last = await self._tell(form)
             if not self._has_begun:
                 await self._begin()
-            self._connection.write(last)
+            self._connection.hold(last)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._has_begun = True  # an early start would come too late
@@ -198,7 +198,8 @@ class Exchange:
 
     async def _begin(self) -> None:
         # So that sending the head waits for nothing, and no frame can come before it.
-        await self._connection.drain()
+        if self._connection.is_full:
+            await self._connection.drain()
         if self._has_begun:
             return
         self._has_begun = True

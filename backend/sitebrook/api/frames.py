@@ -195,7 +195,9 @@ class CompletionBuilder:
             if choice is None:
                 choice = self._choices[event.index] = _BuiltChoice()
             if isinstance(event, Delta):
-                choice.add(event)
+                choice.content.append(event.content)
+                if not is_plain(event):
+                    choice.add_beside(event)
             elif isinstance(event, Finish):
                 choice.finish_reason = event.reason
             else:
@@ -235,16 +237,13 @@ class _BuiltChoice:
     def __init__(self) -> None:
         self.annotations: tuple[Annotation, ...] = ()
         self.finish_reason = ""
-        self._content: list[str] = []
+        self.content: list[str] = []
         self._refusal: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _BuiltCall] = {}
         self._logprobs: list[Logprobs] = []
 
-    def add(self, delta: Delta) -> None:
-        self._content.append(delta.content)
-        if is_plain(delta):
-            return
+    def add_beside(self, delta: Delta) -> None:
         self._refusal.append(delta.refusal)
         self._reasoning.append(delta.reasoning_content)
         for part in delta.tool_calls:
@@ -254,7 +253,7 @@ class _BuiltChoice:
 
     def build(self, index: int) -> Choice:
         calls = tuple(self._calls[number].build() for number in sorted(self._calls))
-        content = "".join(self._content)
+        content = "".join(self.content)
         return Choice(
             index=index,
             message=ResponseMessage(

@@ -96,28 +96,35 @@ async def read_body(receive: Receive, head: RequestHead, *, max_bytes: int) -> b
     Raises BodyTooLarge when more than ``max_bytes`` are announced or have come, ClientLeft when
     the caller went away.
     """
-    too_large = BodyTooLarge(f"The request body is over {max_bytes:,} bytes.")
     announced = head.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     parts: list[bytes] = []
     size = 0
     has_more = True
     while has_more:
-        message = await receive()
+        message: Any = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
-        parts.append(cast("bytes", message.get("body", b"")))
-        size += len(parts[-1])
+        part = message.get("body", b"")
+        size += len(part)
         if size > max_bytes:
-            raise too_large
-        has_more = bool(message.get("more_body", False))
-    return b"".join(parts)
+            raise _too_large(max_bytes)
+        parts.append(part)
+        has_more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is over {max_bytes:,} bytes.")
 
 
 def check_json_type(head: RequestHead) -> None:
     """Raises UnsupportedBody unless the body is announced as JSON, or not announced at all."""
-    content_type = head.headers.get("content-type", "").split(";")[0].strip().lower()
+    content_type = head.headers.get("content-type", "")
+    if content_type == "application/json":
+        return
+    content_type = content_type.split(";")[0].strip().lower()
     if content_type not in _JSON_TYPES and not content_type.endswith("+json"):
         raise UnsupportedBody(
             f"The body is {content_type}; send JSON with `Content-Type: application/json`."
@@ -151,16 +158,10 @@ async def send_reply(
     send: Send, status: int, body: bytes, headers: Mapping[str, str] | None = None
 ) -> None:
     """Sends a whole JSON response."""
-    fields = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        **(headers or {}),
-    }
-    start: Any = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
-    }
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if headers:
+        fields += [(name.encode(), value.encode()) for name, value in headers.items()]
+    start: Any = {"type": "http.response.start", "status": status, "headers": fields}
     await send(start)
     end: Message = {"type": "http.response.body", "body": body, "more_body": False}
     await send(end)

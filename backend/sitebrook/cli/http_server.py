@@ -65,8 +65,7 @@ class HttpServer(uvicorn.Server):
             backlog=BACKLOG,
             limit_concurrency=None,  # its refusal is not in our error shape; limits are the app's
             timeout_keep_alive=_KEEP_ALIVE_S,
-            # It would look at each request, also when no proxy is trusted.
-            proxy_headers=bool(parts.settings.server.trusted_proxies),
+            proxy_headers=True,
             forwarded_allow_ips=list(parts.settings.server.trusted_proxies),
             server_header=False,
             date_header=True,

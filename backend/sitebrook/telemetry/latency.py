@@ -74,14 +74,14 @@ class Timings(Struct):
     total_ms: float | None = None
     deltas: int = 0
     last_delta: float = 0.0  # perf_counter
-    gaps: list[int] = field(default_factory=list[int])  # by GAP_BOUNDS_S; empty before a delta
+    gaps: list[int] = []  # by GAP_BOUNDS_S; empty before a delta
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None  # money, by the price table; None is unknown
-    finish_reasons: list[str] = field(default_factory=list[str])
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
-    phases: dict[str, float] = field(default_factory=dict[str, float])
-    phase_starts: dict[str, float] = field(default_factory=dict[str, float])  # perf_counter
+    finish_reasons: list[str] = []
+    attempts: list[Attempt] = []
+    phases: dict[str, float] = {}
+    phase_starts: dict[str, float] = {}  # perf_counter
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request began."""

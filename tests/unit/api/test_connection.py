@@ -36,6 +36,13 @@ def test_the_head_of_a_response_leaves_with_its_body() -> None:
     assert transport.written == [_HEAD + b"ab", b"cd"]
 
 
+def test_the_last_part_of_a_stream_leaves_with_its_end() -> None:
+    joining, transport = _joining()
+    joining.held += b"ab"
+    joining.write(b"0")
+    assert transport.written == [b"ab0"]
+
+
 def test_a_head_without_a_body_is_sent_by_itself() -> None:
     joining, transport = _joining()
     joining.write(_HEAD)

@@ -77,6 +77,8 @@ class _Connection:
     def write(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    hold = write
+
     async def drain(self) -> None:
         await self.is_read.wait()
 
