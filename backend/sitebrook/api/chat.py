@@ -29,6 +29,7 @@ from sitebrook.telemetry.latency import Timings
 
 PATH: Final = "/v1/chat/completions"
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 @asgi(PATH, copy_scope=False)
@@ -70,5 +71,5 @@ async def _answer(exchange: Exchange, send: Send) -> None:
         async for batch in batches:
             exchange.note(batch)
             builder.add(batch)
-    body = msgspec.json.encode(builder.build())
+    body = _ENCODE(builder.build())
     await send_reply(send, 200, body, {"x-answer-id": exchange.answer_id})
