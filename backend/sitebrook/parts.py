@@ -17,6 +17,7 @@ from sitebrook.chat.writer import TurnWriter
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
+from sitebrook.events.log import EventLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.jobs.engine import JobEngine, JobWorker
 from sitebrook.providers.router import Router
@@ -40,6 +41,7 @@ class Parts:
     database: Database
     compute: ComputePool
     redis: RedisConnection | None
+    events: EventLog
     gate: Gate
     limiter: Limiter
     embedders: SiteEmbedders
@@ -70,6 +72,7 @@ class Parts:
         if self.redis is not None:
             await self.redis.probe()  # the first request finds it known
             tasks.add(asyncio.create_task(self.redis.run()))
+        tasks.add(asyncio.create_task(self.events.run()))
         if self.peers is not None:
             tasks.add(asyncio.create_task(self.peers.run(self.metrics.snapshot)))
         try:
@@ -79,6 +82,7 @@ class Parts:
             if self.worker is not None and working is not None:
                 self.worker.stop()
                 await asyncio.wait({working})
+            await self.events.drain(_DRAIN_S)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

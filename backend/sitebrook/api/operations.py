@@ -24,6 +24,9 @@ from sitebrook.telemetry.exposition import CONTENT_TYPE
 # Readable from every page, so that the widget can tell a refused origin from a server that is away.
 _PUBLIC: Final = {"access-control-allow-origin": "*"}
 
+# Events reach Redis within a tenth of a second.
+_LATE_EVENTS_S: Final = 5.0
+
 
 @get(
     "/health/live",
@@ -41,16 +44,20 @@ async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
     """200 when a question would be answered now; 503 while the database is away or it stops.
 
     A provider that rests makes it `degraded`, still with 200: others may answer. So does a Redis
-    that does not answer: each process then goes on by itself.
+    that does not answer: each process then goes on by itself, and the events of its streams can be
+    read nowhere else.
     """
     parts.open_answers.check_taken()
     await parts.database.check()
     states = parts.router.provider_states
     is_well = all(one.state is BreakerState.CLOSED for one in states)
     redis = "off" if parts.redis is None else "ok" if parts.redis.is_up else "degraded"
+    figures = parts.events.figures()
+    events = "degraded" if figures.is_degraded or figures.lag_s > _LATE_EVENTS_S else "ok"
     return ReadyResponse(
-        "ok" if is_well and redis != "degraded" else "degraded",
+        "ok" if is_well and "degraded" not in {redis, events} else "degraded",
         redis,
+        events,
         [ProviderHealth(one.name, one.state, one.rests_s) for one in states],
     )
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from sitebrook.errors import InvalidRequest, NotFound
+from sitebrook.telemetry.metrics import EventFigures
 
 DELTA: Final = "delta"
 """The kind of events that may wait a moment to be written together; all others do not."""
@@ -82,21 +83,6 @@ class LostStream:
     name: str
     attempt: int
     head: Any
-
-
-@dataclass(frozen=True, slots=True)
-class EventFigures:
-    """What an event log has done in this process, and how it is."""
-
-    emitted: int = 0
-    entries: int = 0
-    """Writes to what processes share; each holds one event or several deltas."""
-    streams: int = 0
-    readers: int = 0
-    lag_s: float = 0.0
-    """The age of the oldest event that other processes cannot read yet."""
-    is_degraded: bool = False
-    """Whether streams can be read only in the process that writes them."""
 
 
 class EventWriter(Protocol):

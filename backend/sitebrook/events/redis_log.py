@@ -20,7 +20,6 @@ from sitebrook.events.leases import RENEWALS, Lease, LostListener, Registry, Wat
 from sitebrook.events.log import (
     END,
     Event,
-    EventFigures,
     check_stream,
     to_position,
     unknown_stream,
@@ -30,6 +29,7 @@ from sitebrook.events.rings import Rings
 from sitebrook.events.scripts import keys_of
 from sitebrook.events.writer import RingWriter
 from sitebrook.settings import EventSettings
+from sitebrook.telemetry.metrics import EventFigures
 
 _LOG: Final = logging.getLogger(__name__)
 _STREAMS_AT_ONCE: Final = 500

@@ -12,7 +12,6 @@ import msgspec
 
 from sitebrook.events.log import (
     Event,
-    EventFigures,
     LostStream,
     check_stream,
     to_position,
@@ -22,6 +21,7 @@ from sitebrook.events.ring import Ring, RingReader
 from sitebrook.events.rings import Rings
 from sitebrook.events.writer import RingWriter
 from sitebrook.settings import EventSettings
+from sitebrook.telemetry.metrics import EventFigures
 
 _SWEEP_S: Final = 1.0
 

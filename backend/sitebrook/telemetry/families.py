@@ -129,6 +129,27 @@ REDIS_UP: Final = Family(
 REDIS_FAULTS: Final = Family(
     "sitebrook_redis_faults_total", "Times that Redis could no longer be used", "counter"
 )
+EVENTS: Final = Family(
+    "sitebrook_events_total", "Events written to streams that can be joined again", "counter"
+)
+EVENT_ENTRIES: Final = Family(
+    "sitebrook_event_entries_total",
+    "Entries in which Redis got them, each of one event or several pieces of text",
+    "counter",
+)
+EVENT_STREAMS: Final = Family("sitebrook_event_streams", "Streams that are being written", "gauge")
+EVENT_READERS: Final = Family("sitebrook_event_readers", "Readers of such streams", "gauge")
+EVENT_LAG: Final = Family(
+    "sitebrook_event_lag_seconds",
+    "Age of the oldest event that other processes cannot read yet; summed over the workers",
+    "gauge",
+)
+EVENTS_DEGRADED: Final = Family(
+    "sitebrook_events_degraded",
+    "1 while streams can be joined only in the process that writes them, though there is a Redis; "
+    "summed over the workers",
+    "gauge",
+)
 LOG_DROPS: Final = Family(
     "sitebrook_log_lines_dropped_total",
     "Log lines thrown away since standard error was not read in time",
@@ -152,6 +173,8 @@ FAMILIES: Final = (
     *(ANSWERS, ANSWER_DURATION, FIRST_DELTA, GAPS, RETRIEVAL),
     *(DELTAS, TOKENS, COST, UNPRICED, OPEN_STREAMS),
     *(ATTEMPTS, ATTEMPT_DURATION, BREAKER),
-    *(TURNS, POOL, POOL_SIZE, REDIS_UP, REDIS_FAULTS, LOG_DROPS, BUILD),
+    *(TURNS, POOL, POOL_SIZE, REDIS_UP, REDIS_FAULTS),
+    *(EVENTS, EVENT_ENTRIES, EVENT_STREAMS, EVENT_READERS, EVENT_LAG, EVENTS_DEGRADED),
+    *(LOG_DROPS, BUILD),
     *(STARTED, *PROCESS),
 )

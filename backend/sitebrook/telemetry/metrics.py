@@ -24,6 +24,21 @@ _MAX_PROVIDERS: Final = 50
 _COUNTED_AT_ONCE: Final = 32
 
 
+@dataclass(frozen=True, slots=True)
+class EventFigures:
+    """What the log of events has done in this process, and how it is."""
+
+    emitted: int = 0
+    entries: int = 0
+    """Writes to what processes share; each holds one event or several deltas."""
+    streams: int = 0
+    readers: int = 0
+    lag_s: float = 0.0
+    """The age of the oldest event that other processes cannot read yet."""
+    is_degraded: bool = False
+    """Whether streams can be read only in the process that writes them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """What is asked for its figure when the metrics are read."""
@@ -34,6 +49,7 @@ class Sources:
     log_lines_dropped: Callable[[], int]
     redis_is_up: Callable[[], bool]
     redis_faults: Callable[[], int]
+    events: Callable[[], EventFigures]
 
 
 class Peers(Protocol):
@@ -168,6 +184,7 @@ class Metrics:
         self._count_requests()
         values = {one.family.name: one.series() for one in self._counters}
         sources = self._sources
+        events = sources.events()
         for family, value in (
             (families.OPEN_STREAMS, self._open_streams),
             (families.TURNS, sources.turns_waiting()),
@@ -176,6 +193,12 @@ class Metrics:
             (families.LOG_DROPS, sources.log_lines_dropped()),
             (families.REDIS_UP, sources.redis_is_up()),
             (families.REDIS_FAULTS, sources.redis_faults()),
+            (families.EVENTS, events.emitted),
+            (families.EVENT_ENTRIES, events.entries),
+            (families.EVENT_STREAMS, events.streams),
+            (families.EVENT_READERS, events.readers),
+            (families.EVENT_LAG, events.lag_s),
+            (families.EVENTS_DEGRADED, events.is_degraded),
         ):
             values[family.name] = [((), float(value))]
         for name, value in read_process().items():

@@ -16,6 +16,9 @@ from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
 from sitebrook.errors import StartError
+from sitebrook.events.log import EventLog
+from sitebrook.events.redis_log import RedisLog
+from sitebrook.events.ring_log import RingLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.parts import Parts
 from sitebrook.providers.http_client import HttpClient
@@ -53,7 +56,8 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     searcher = Searcher(database, embedders.all, indexes, retrieval)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
-    metrics = _build_metrics(settings, database, writer, redis)
+    events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
+    metrics = _build_metrics(settings, database, writer, redis, events)
     peers = None
     if settings.worker:
         peers = WorkerPeers(settings.server.data_dir / METRICS_FOLDER, settings.worker)
@@ -80,6 +84,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
         database=database,
         compute=ComputePool(settings.compute),
         redis=redis,
+        events=events,
         gate=gate,
         limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
         embedders=embedders,
@@ -105,7 +110,11 @@ def build_tracing(settings: Settings) -> Tracing | None:
 
 
 def _build_metrics(
-    settings: Settings, database: Database, writer: TurnWriter, redis: RedisConnection | None
+    settings: Settings,
+    database: Database,
+    writer: TurnWriter,
+    redis: RedisConnection | None,
+    events: EventLog,
 ) -> Metrics:
     sources = Sources(
         turns_waiting=lambda: writer.waiting,
@@ -114,6 +123,7 @@ def _build_metrics(
         log_lines_dropped=count_dropped_lines,
         redis_faults=lambda: redis.faults if redis else 0,
         redis_is_up=lambda: redis is not None and redis.is_up,
+        events=events.figures,
     )
     return Metrics(
         [model.id for model in settings.models],

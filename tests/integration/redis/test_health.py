@@ -20,11 +20,14 @@ def test_a_server_starts_without_its_redis_and_finds_it_later(
             return read_json(server, "/health/ready")
 
         assert (health()["status"], health()["redis"]) == ("degraded", "degraded")
+        assert health()["events"] == "degraded"
         assert ask(server).status == 200
         assert read_metrics(server)["sitebrook_redis_up"] == 0
+        assert read_metrics(server)["sitebrook_events_degraded"] == 1
         redis_server.start()
         wait_until(lambda: health()["redis"] == "ok", timeout_s=5)
-        assert health()["status"] == "ok"
+        assert (health()["status"], health()["events"]) == ("ok", "ok")
         assert ask(server).status == 200
         assert read_metrics(server)["sitebrook_redis_up"] == 1
+        assert read_metrics(server)["sitebrook_events_degraded"] == 0
         assert server.log.count("Redis") == 2

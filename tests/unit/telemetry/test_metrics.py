@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from sitebrook.telemetry.latency import GAP_BOUNDS_S, Timings, current_timings
-from sitebrook.telemetry.metrics import Metrics, Sources
+from sitebrook.telemetry.metrics import EventFigures, Metrics, Sources
 from sitebrook.telemetry.series import Snapshot
 
 
@@ -18,6 +18,7 @@ def _make() -> Metrics:
         log_lines_dropped=lambda: 0,
         redis_is_up=lambda: True,
         redis_faults=lambda: 2,
+        events=lambda: EventFigures(emitted=7, lag_s=0.5),
     )
     return Metrics(["known"], ["openai"], version="1.2.3", sources=sources)
 

@@ -30,11 +30,13 @@ class ProviderHealth(msgspec.Struct, frozen=True):
 class ReadyResponse(msgspec.Struct, frozen=True):
     """``ok``, or ``degraded`` when a provider rests or Redis is away; as this process sees them.
 
-    ``redis`` is ``off`` where none is configured.
+    ``redis`` is ``off`` where none is configured. ``events`` says whether all processes can read
+    the streams that this one writes.
     """
 
     status: Literal["ok", "degraded"]
     redis: Literal["ok", "degraded", "off"]
+    events: Literal["ok", "degraded"]
     providers: list[ProviderHealth]
 
 
