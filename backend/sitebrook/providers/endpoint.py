@@ -62,27 +62,34 @@ class Endpoint:
         try:
             response = await self._client.post(self._target, body, by=by)
         except TooLate:
-            raise faults.did_not_start(self._settings.name, self._first_within_s) from None
+            raise self._did_not_start() from None
         except MalformedResponse:
             raise faults.malformed(self._settings.name, "did not answer in HTTP") from None
         except (HttpError, OSError):
             raise faults.unreachable(self._settings.name) from None
         try:
-            await self._check(response, model)
+            await self._check(response, model, by)
         except BaseException:
             response.close()
             raise
         return response
 
-    async def _check(self, response: Response, model: str) -> None:
+    async def _check(self, response: Response, model: str, by: float) -> None:
         provider = self._settings.name
         if response.status != 200:
-            body = await _read_some(response)
+            try:
+                async with asyncio.timeout_at(by):
+                    body = await _read_some(response)
+            except TimeoutError:
+                raise self._did_not_start() from None
             raise faults.from_status(provider, model, response.status, response.headers, body)
         if response.content_type != _EVENT_STREAM:
             raise _not_a_stream(provider, response.content_type)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise faults.malformed(provider, "compressed its answer although it was not asked to")
+
+    def _did_not_start(self) -> ProviderError:
+        return faults.did_not_start(self._settings.name, self._first_within_s)
 
 
 def _not_a_stream(provider: str, content_type: str) -> ProviderError:
