@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-WorkEnd = Literal["time", "memory", "crash", "answer", "error", "cancelled", "closed"]
+WorkEnd = Literal["start", "time", "memory", "crash", "answer", "error", "cancelled", "closed"]
 
 
 class SitebrookError(Exception):
@@ -136,9 +136,9 @@ class RedisAway(Unavailable):
 class WorkFailed(Unavailable):
     """Work in a child process gave no result; ``cause`` says why.
 
-    It ran into the bound of time or memory; crashed; gave an answer that is none; raised an error
-    that nobody expected (``detail`` has its text); was cancelled by its caller; or was stopped
-    with the process.
+    No child could be started; it ran into the bound of time or memory; crashed; gave an answer
+    that is none; raised an error that nobody expected (``detail`` has its text); was cancelled by
+    its caller; or was stopped with the process.
     """
 
     code = "work_failed"

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Final
 
 OUT_OF_MEMORY: Final = 86  # the exit status of a child that met its bound
-_NICENESS: Final = 10
-_FILE_BYTES: Final = 16 * 1024 * 1024  # compiled modules are cached; nothing else is written
+_NICENESS: Final = 5
 _OPEN_FILES: Final = 128
 _PARENT_GONE: Final = 87
 
@@ -70,7 +69,8 @@ def confine(pipe: int, parent_id: int, memory_bytes: int) -> None:
     os.nice(_NICENESS)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    # Libraries cache compiled modules, and one unpacks a model of 80 MB into a temporary file.
+    _lower(resource.RLIMIT_FSIZE, memory_bytes)
     # Private memory; the whole address space would count libraries and mapped models too.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 # How often a busy child's memory and time are looked at.
 _TICK_S: Final = 0.1
+_NOT_STARTED: Final = 1  # Python's status after an error of its own or of the child's imports
 _END_S: Final = 2.0
 _KILOBYTE: Final = 1024
 # What a child may know of the environment: how to start, and nothing of what it is started for.
@@ -135,6 +136,8 @@ class ChildProcess:
             return self._killed_for
         if status == OUT_OF_MEMORY:
             return _too_large(self._memory_bytes)
+        if status == _NOT_STARTED and self.calls == 1:
+            return WorkFailed("The child process ended while it started.", cause="start")
         if status == -signal.SIGXCPU:
             return _too_long(self._time_s)
         if status is not None and status < 0:
@@ -158,7 +161,7 @@ def _start(pipe: socket.socket, memory_bytes: int) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise WorkFailed(
-            f"A child process cannot be started: {error.strerror}.", cause="crash"
+            f"A child process cannot be started: {error.strerror}.", cause="start"
         ) from None
 
 

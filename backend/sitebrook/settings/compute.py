@@ -30,7 +30,7 @@ class ComputeSettings:
         1000, "SITEBROOK_COMPUTE_WAITING", "pieces of work that may wait for a child", least=0
     )
     calls_per_child: int = setting(
-        200,
+        1000,
         "SITEBROOK_COMPUTE_CALLS_PER_CHILD",
         "pieces of work after which a child is replaced",
         least=1,
