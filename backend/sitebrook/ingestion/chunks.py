@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sitebrook.ingestion.sections import Block, LoadedDocument, Section
-from sitebrook.retrieval.knowledge import NewChunk
 from sitebrook.retrieval.language import detect_language
 from sitebrook.retrieval.words import UNSPACED_RUN
-from sitebrook.settings import RetrievalSettings
 
 # Code and tables stay whole up to this many times the target size.
 _WHOLE_FACTOR: Final = 1.5
-# A section below this share of the target is joined with its neighbour.
+# A section below this share of the target is joined with its neighbour, a rest with its chunk.
 _TINY_SHARE: Final = 0.25
+# A table's header above this share of the target is not repeated.
+_HEADER_SHARE: Final = 0.25
 # A chunk is in another language than its document only when that is quite sure.
 _CERTAINTY: Final = 0.95
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;:])\s+(?=\S)|(?<=[。！？；])|\n+")  # noqa: RUF001
+_LINE_END: Final = re.compile(r"\n+")
+_FENCE: Final = "```"
+_FENCE_CHARACTERS: Final = 40
 _CODE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkSizes:
+    """How large chunks are about to be, and how much of one the next one repeats."""
+
+    characters: int
+    overlap_characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document; ``headings`` is the path to its section."""
+
+    headings: tuple[str, ...]
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Piece:
-    """A sentence, a line or a whole block, and what stands between it and the one before."""
+    """A sentence, a line or a whole block, and what stands between it and the one before.
+
+    ``header`` begins the chunk that the piece begins.
+    """
 
     text: str
     gap: str
     is_whole: bool = False
+    header: str = ""
 
 
-def to_chunks(
-    loaded: LoadedDocument, settings: RetrievalSettings, language: str
-) -> tuple[NewChunk, ...]:
+def to_chunks(loaded: LoadedDocument, sizes: ChunkSizes, language: str) -> tuple[Chunk, ...]:
     """The document's chunks in order; ``language`` is the document's."""
-    target = settings.chunk_characters
-    chunks: list[NewChunk] = []
+    target = sizes.characters
+    chunks: list[Chunk] = []
     for section in _join_tiny(loaded.sections, target):
         pieces = _to_pieces(section.blocks, target)
-        for text in _pack(pieces, target, settings.overlap_characters):
+        for text in _pack(pieces, target, sizes.overlap_characters):
             found = detect_language(_prose(text), language, certainty=_CERTAINTY)
-            chunks.append(NewChunk(section.headings, text, found))
+            chunks.append(Chunk(section.headings, text, found))
     return tuple(chunks)
 
 
@@ -101,16 +123,50 @@ def _to_pieces(blocks: Iterable[Block], target: int) -> list[_Piece]:
             pieces.append(_Piece(block.text, "\n\n", is_whole=True))
         elif len(block.text) <= target // 2 and not block.is_whole:
             pieces.append(_Piece(block.text, "\n\n"))
+        elif block.text.startswith(_FENCE):
+            pieces += _cut_code(block.text, target)
         else:
-            pieces += _cut(block, target)
+            pieces += _with_header(_cut(block, target), block.header, target)
     return pieces
 
 
+def _with_header(pieces: Sequence[_Piece], header: str, target: int) -> list[_Piece]:
+    """The lines of a table, those behind its header with it."""
+    if not header or len(header) > target * _HEADER_SHARE:
+        return list(pieces)
+    own = header.count("\n") + 1
+    return [*pieces[:own], *(replace(piece, header=header) for piece in pieces[own:])]
+
+
+def _cut_code(text: str, target: int) -> list[_Piece]:
+    """The code in parts of whole lines, each between fences like the whole."""
+    first, *lines = text.split("\n")
+    if lines and lines[-1].startswith(_FENCE):
+        lines.pop()
+    parts: list[list[str]] = [[]]
+    size = 0
+    for line in (part for whole in lines for part in _cut_line(whole, target)):
+        size += len(line) + 1
+        if parts[-1] and size > target:
+            parts.append([])
+            size = len(line) + 1
+        parts[-1].append(line)
+    return [
+        _Piece("\n".join([first[:_FENCE_CHARACTERS], *part, _FENCE]), "\n\n", is_whole=True)
+        for part in parts
+    ]
+
+
+def _cut_line(line: str, target: int) -> list[str]:
+    return [line[start : start + target] for start in range(0, max(len(line), 1), target)]
+
+
 def _cut(block: Block, target: int) -> list[_Piece]:
-    """The block's sentences and lines, those above half the target cut between words."""
+    """The block's sentences and lines, of a table its lines; long ones cut between words."""
     pieces: list[_Piece] = []
     gap, start = "\n\n", 0
-    ends = [(match.start(), match.end()) for match in _SENTENCE_END.finditer(block.text)]
+    places = _LINE_END if block.is_whole else _SENTENCE_END
+    ends = [(match.start(), match.end()) for match in places.finditer(block.text)]
     for end, after in [*ends, (len(block.text), len(block.text))]:
         if block.text[start:end].strip():
             pieces += _cut_words(block.text[start:end], gap, target)
@@ -139,15 +195,26 @@ def _pack(pieces: Sequence[_Piece], target: int, overlap: int) -> list[str]:
     """Texts of about the target size; each begins with the end of the one before."""
     texts: list[str] = []
     current = ""
+    rest = sum(len(piece.gap) + len(piece.text) for piece in pieces)
     for piece in pieces:
         grown = f"{current}{piece.gap}{piece.text}" if current else piece.text
-        room = target * _WHOLE_FACTOR if piece.is_whole and len(current) < overlap else target
-        if current and len(grown) > room:
+        # A small rest is no chunk of its own.
+        is_rest = rest <= target * _TINY_SHARE
+        is_large = is_rest or (piece.is_whole and len(current) < overlap)
+        rest -= len(piece.gap) + len(piece.text)
+        if current and len(grown) > (target * _WHOLE_FACTOR if is_large else target):
             texts.append(current)
-            tail = _tail(current, min(overlap, target - len(piece.text) - len(piece.gap)))
-            grown = f"{tail}{piece.gap}{piece.text}" if tail else piece.text
+            grown = _begin(piece, current, target, overlap)
         current = grown
     return [*texts, current] if current else texts
+
+
+def _begin(piece: _Piece, before: str, target: int, overlap: int) -> str:
+    """The first piece of a chunk, behind its header or behind the end of the chunk before."""
+    if piece.header:
+        return f"{piece.header}\n{piece.text}"
+    tail = _tail(before, min(overlap, target - len(piece.text) - len(piece.gap)))
+    return f"{tail}{piece.gap}{piece.text}" if tail else piece.text
 
 
 def _tail(text: str, length: int) -> str:

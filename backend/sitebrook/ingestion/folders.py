@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sitebrook.ingestion.loaders import find_kind
+from sitebrook.ingestion.kinds import find_kind
 
 _JUNK: Final = frozenset({"node_modules", "__pycache__", "venv", "env", "site-packages"})
 _WEB_ADDRESS: Final = re.compile(r"https?:/", re.IGNORECASE)

@@ -6,19 +6,36 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from sitebrook.ingestion.hidden import find_hidden
 from sitebrook.ingestion.sections import Outline
 
+_CONTENT: Final = "h1, h2, h3, p, article, main, table"
 _FURNITURE: Final = ", ".join(
     (
         "script, style, noscript, template, iframe, object, svg, canvas, nav, aside, dialog",
-        "form, button, select, input, textarea, [hidden], [aria-hidden=true]",
-        "[role=navigation], [role=banner], [role=contentinfo], [role=search], [role=alert]",
-        "[style*='display:none'], [style*='display: none']",
-        "[style*='visibility:hidden'], [style*='visibility: hidden']",
+        # Some servers put whole pages into a form.
+        f"form:not(:has({_CONTENT})), button, select, input, textarea",
+        "[hidden], [aria-hidden=true], [role=navigation], [role=banner], [role=contentinfo]",
+        "[role=search], [role=alert], [role=dialog], [role=alertdialog], [role=menu]",
         "a.headerlink, a.anchor, a.skip-link, .skip-link",
+        # What asks for consent: by the names of the common scripts, and by what they are called.
+        "#onetrust-consent-sdk, #CybotCookiebotDialog, #usercentrics-root, #didomi-host",
+        ".qc-cmp2-container, .osano-cm-window, .cc-window, .cmplz-cookiebanner",
+        *(
+            f"[{name}*=cookie i][{name}*={kind} i]"
+            for name in ("id", "class")
+            for kind in ("banner", "consent", "notice", "popup", "modal", "dialog", "overlay")
+        ),
     )
 )
-_PAGE_FURNITURE: Final = "header, footer"
+_NAMED_FURNITURE: Final = (
+    "header", "footer", "nav", "navbar", "navigation", "menu", "sidebar", "breadcrumb",
+    "breadcrumbs", "pagination", "site-header", "site-footer", "site-nav", "main-nav",
+)  # fmt: skip
+# Around the content of a page that does not say itself where that is.
+_PAGE_FURNITURE: Final = ", ".join(
+    ("header, footer", *(f"div#{one}, div.{one}, ul.{one}" for one in _NAMED_FURNITURE))
+)
 _MAIN: Final = ("main", "[role=main]", "article")
 _HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS: Final = frozenset(
@@ -33,22 +50,24 @@ _LAYOUT: Final = "table:has(table), table:has(h1), table:has(h2), table:has(h3),
 _TEXT: Final = "-text"
 
 
-def read_html(text: str) -> tuple[Outline, str | None]:
-    """The page's outline, and the address that it names as its own."""
+def read_html(text: str, outline: Outline) -> str | None:
+    """Adds the page to the outline; the address that it names as its own.
+
+    Without a heading that is one, the page's title becomes the outline's.
+    """
     page = LexborHTMLParser(text)
-    address = _address(page)
     title = _line(page.css_first("title"))
-    outline = Outline()
     root = _main(page)
     if root is not None:
         _Walk(page, outline).read(root)
     outline.title = outline.title or title
-    return outline, address
+    return _address(page)
 
 
 def html_to_text(text: str) -> str:
     """What a piece of HTML says."""
-    outline, _ = read_html(text)
+    outline = Outline()
+    read_html(text, outline)
     return "\n".join(block.text for section in outline.sections for block in section.blocks)
 
 
@@ -78,7 +97,7 @@ class _Walk:
 
     def __init__(self, page: LexborHTMLParser, outline: Outline) -> None:
         self._outline = outline
-        self._furniture = _ids(page, _FURNITURE)
+        self._furniture = _ids(page, _FURNITURE) | find_hidden(page)
         self._page_furniture = _ids(page, _PAGE_FURNITURE)
         self._layout = _ids(page, _LAYOUT)
         self._words: list[str] = []
@@ -86,7 +105,8 @@ class _Walk:
         self._points: list[str] = []
         self._table: LexborNode | None = None
         self._cells: list[str] = []
-        self._rows: list[str] = []
+        self._rows: list[list[str]] = []
+        self._header_cells = 0  # of the first row
 
     def read(self, root: LexborNode) -> None:
         if root.tag == "body":
@@ -152,15 +172,19 @@ class _Walk:
                 self._end_list()
 
     def _leave_in_table(self, node: LexborNode, tag: str) -> None:
-        """A line per row, cells between bars."""
-        if tag in {"td", "th", "caption"}:
+        """A row of cells for each row; a caption stands before the table."""
+        if tag == "caption":
+            self._outline.add(self._take())
+        elif tag in {"td", "th"}:
             self._cells.append(self._take().replace("\n", " "))
-        if tag in {"tr", "caption"}:
-            self._rows.append(" | ".join(self._cells) if any(self._cells) else "")
-            self._cells.clear()
+            self._header_cells += tag == "th" and not self._rows
+        elif tag == "tr":
+            self._rows.append(self._cells)
+            self._cells = []
         elif self._table is not None and node.mem_id == self._table.mem_id:
-            self._outline.add("\n".join(row for row in self._rows if row), is_whole=True)
-            self._rows.clear()
+            columns = len(self._rows[0]) if self._rows else 0
+            self._outline.add_table(self._rows, has_header=self._header_cells == columns > 0)
+            self._rows, self._header_cells = [], 0
             self._table = None
 
     def _take(self) -> str:

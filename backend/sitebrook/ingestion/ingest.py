@@ -19,13 +19,14 @@ import numpy as np
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
 from sitebrook.errors import BodyTooLarge, EmbedderSwitched, InvalidRequest, RequestError
-from sitebrook.ingestion.chunks import document_language, to_chunks
 from sitebrook.ingestion.decoding import clean
 from sitebrook.ingestion.folders import FoundFiles, find_files
-from sitebrook.ingestion.loaders import RawDocument, load
+from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_sources, prune
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.knowledge import (
+    NewChunk,
     NewDocument,
     dimension_changed,
     replace_document,
@@ -39,8 +40,7 @@ _LOG: Final = logging.getLogger(__name__)
 Status = Literal["added", "replaced", "unchanged"]
 
 # Part of every document's hash: a change of how documents are cut reads them all again.
-_FORMAT: Final = "1"
-_MAX_BYTES_PER_CHARACTER: Final = 4
+_FORMAT: Final = "2"
 _TRIES: Final = 2  # again, when the site's embedder was switched meanwhile
 _MAX_SOURCE_CHARACTERS: Final = 1000  # an index entry of PostgreSQL holds 2,700 bytes
 
@@ -106,10 +106,12 @@ class Ingester:
         self,
         database: Database,
         embedders_for_site: Callable[[str], Awaitable[Sequence[Embedder]]],
+        reader: Reader,
         settings: Settings,
     ) -> None:
         self._database = database
         self._embedders_for_site = embedders_for_site
+        self._reader = reader
         self._settings = settings
 
     async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
@@ -124,7 +126,7 @@ class Ingester:
         known = (await find_sources(self._database, site.id, [raw.source])).get(raw.source)
         if known is not None and known.sha256 == sha256:
             return IngestedDocument(known.id, raw.source, "unchanged", known.chunks)
-        new = await asyncio.to_thread(self._read, raw, sha256, site.language)
+        new = await self._read(raw, sha256, site.language)
         for _ in range(_TRIES):
             with contextlib.suppress(EmbedderSwitched):
                 return await self._store(site.id, new)
@@ -202,28 +204,29 @@ class Ingester:
         return np.array([rows[new.title, piece.headings, piece.text] for piece in new.chunks])
 
     def _read_bytes(self, file: Path) -> bytes:
-        limit = self._settings.limits.document_characters
+        limit = self._settings.limits.document_bytes
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):
             raise InvalidRequest("It is no regular file: a pipe or a device has no end.")
-        if found.st_size > limit * _MAX_BYTES_PER_CHARACTER:
+        if found.st_size > limit:
             raise BodyTooLarge(
-                f"The file has {found.st_size:,} bytes; the limit is {limit:,} characters "
-                "(SITEBROOK_MAX_DOCUMENT_CHARACTERS)."
+                f"The file has {found.st_size:,} bytes; the limit is {limit:,} "
+                "(SITEBROOK_MAX_DOCUMENT_BYTES)."
             )
         return file.read_bytes()
 
-    def _read(self, raw: RawDocument, sha256: bytes, default_language: str) -> NewDocument:
-        loaded = load(raw, max_characters=self._settings.limits.document_characters)
-        language = document_language(loaded, default_language)
+    async def _read(self, raw: RawDocument, sha256: bytes, language: str) -> NewDocument:
+        found = await self._reader.read(raw, language)
         return NewDocument(
             source=raw.source,
-            title=loaded.title,
-            url=loaded.url,
-            language=language,
-            text=loaded.text,
+            title=found.title,
+            url=found.url,
+            language=found.language,
+            text=found.text,
             sha256=sha256,
-            chunks=to_chunks(loaded, self._settings.retrieval, language),
+            chunks=tuple(
+                NewChunk(piece.headings, piece.text, piece.language) for piece in found.chunks
+            ),
         )
 
     def _hash(self, raw: RawDocument, language: str) -> bytes:

@@ -1,38 +1,34 @@
-"""Files and uploads as documents, by their type."""
+"""Files and uploads as documents, by what they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePath
-from typing import Final, Literal
+from typing import Any, Final
 
-from sitebrook.errors import BodyTooLarge, UnsupportedBody
 from sitebrook.ingestion.decoding import clean, decode, refused
-from sitebrook.ingestion.html import read_html
-from sitebrook.ingestion.markdown import read_markdown
+from sitebrook.ingestion.kinds import TEXT_KINDS, Kind, check_kind
 from sitebrook.ingestion.sections import LoadedDocument, Outline, to_text
 
-Kind = Literal["markdown", "text", "html"]
-
-_BY_EXTENSION: Final[dict[str, Kind]] = {
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".mdx": "markdown",
-    ".txt": "text",
-    ".text": "text",
-    ".rst": "text",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-}
-_BY_MEDIA_TYPE: Final[dict[str, Kind]] = {
-    "text/markdown": "markdown",
-    "text/x-markdown": "markdown",
-    "text/plain": "text",
-    "text/html": "html",
-    "application/xhtml+xml": "html",
-}
 _MAX_TITLE_CHARACTERS: Final = 300
+_FORMATS: Final = "sitebrook.ingestion.formats"
+# Imported when such a document comes: most processes never see most of them.
+_READERS: Final[dict[Kind, tuple[str, str]]] = {
+    "markdown": ("sitebrook.ingestion.markdown", "read_markdown"),
+    "html": ("sitebrook.ingestion.html", "read_html"),
+    "text": ("sitebrook.ingestion.loaders", "read_text"),
+    "csv": (f"{_FORMATS}.rows", "read_rows"),
+    "json": (f"{_FORMATS}.records", "read_json"),
+    "jsonl": (f"{_FORMATS}.records", "read_json_lines"),
+    "pdf": (f"{_FORMATS}.pdf", "read_pdf"),
+    "word": (f"{_FORMATS}.word", "read_word"),
+    "slides": (f"{_FORMATS}.slides", "read_slides"),
+    "sheets": (f"{_FORMATS}.sheets", "read_sheets"),
+    "epub": (f"{_FORMATS}.epub", "read_epub"),
+    "mail": (f"{_FORMATS}.mail", "read_mail"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +45,19 @@ class RawDocument:
     url: str | None = None
 
 
-def find_kind(source: str, media_type: str | None = None) -> Kind | None:
-    """How the document is read: by its media type, else by its name; None is not at all.
-
-    Plain text with the name of a Markdown or HTML file is read as that.
-    """
-    essence = (media_type or "").partition(";")[0].strip().lower()
-    by_name = _BY_EXTENSION.get(PurePath(source).suffix.lower())
-    if essence in {"", "text/plain", "application/octet-stream"} and by_name:
-        return by_name
-    return _BY_MEDIA_TYPE.get(essence)
-
-
 def load(raw: RawDocument, *, max_characters: int) -> LoadedDocument:
-    """The document's sections and text.
+    """The document's sections and text. It may take long and fill the memory: run it in a child.
 
     Raises UnsupportedBody for a type that is not read, BodyTooLarge above ``max_characters``,
-    InvalidRequest for content that is not text or has none.
+    InvalidRequest for what is damaged, protected, not text or empty.
     """
-    kind = find_kind(raw.source, raw.media_type)
-    if kind is None:
-        what = raw.media_type or PurePath(raw.source).suffix or "no extension"
-        raise UnsupportedBody(
-            f"Documents of type {what} are not read; send Markdown, text or HTML.",
-            param="content",
-        )
-    text = _text(raw, kind)
-    if len(text) > max_characters:
-        raise BodyTooLarge(
-            f"The document has {len(text):,} characters; the limit is {max_characters:,} "
-            "(SITEBROOK_MAX_DOCUMENT_CHARACTERS).",
-            param="content",
-        )
-    outline, url = _read(text, kind)
+    outline = Outline(max_characters=max_characters)
+    content = raw.content
+    kind = check_kind(content if isinstance(content, bytes) else b"", raw.source, raw.media_type)
+    try:
+        url = _read(raw, kind, outline)
+    except RecursionError:
+        raise refused("it is nested too deeply") from None
     if not outline.sections:
         raise refused("it has no text")
     title = clean(raw.title or outline.title) or PurePath(raw.source).stem or raw.source
@@ -93,20 +69,32 @@ def load(raw: RawDocument, *, max_characters: int) -> LoadedDocument:
     )
 
 
+def read_text(text: str, outline: Outline) -> None:
+    """Adds the paragraphs of plain text to the outline."""
+    for paragraph in text.split("\n\n"):
+        outline.add(paragraph)
+    outline.close()
+
+
+def _read(raw: RawDocument, kind: Kind, outline: Outline) -> str | None:
+    """Fills the outline; the address that the document names as its own."""
+    if kind in TEXT_KINDS:
+        text = _text(raw, kind)
+        outline.check_characters(len(text))
+        return _find_reader(kind)(text, outline)
+    content = raw.content
+    if isinstance(content, str):
+        content = content.encode("utf-8", "replace")
+    return _find_reader(kind)(content, outline)
+
+
+def _find_reader(kind: Kind) -> Callable[[Any, Outline], str | None]:
+    module, name = _READERS[kind]
+    return getattr(import_module(module), name)
+
+
 def _text(raw: RawDocument, kind: Kind) -> str:
     if isinstance(raw.content, str):
         return clean(raw.content)
     charset = (raw.media_type or "").lower().partition("charset=")[2].partition(";")[0]
     return clean(decode(raw.content, is_html=kind == "html", charset=charset.strip(" \"'") or None))
-
-
-def _read(text: str, kind: Kind) -> tuple[Outline, str | None]:
-    if kind == "markdown":
-        return read_markdown(text)
-    if kind == "html":
-        return read_html(text)
-    outline = Outline()
-    for paragraph in text.split("\n\n"):
-        outline.add(paragraph)
-    outline.close()
-    return outline, None

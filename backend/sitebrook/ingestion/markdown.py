@@ -22,13 +22,14 @@ _DEFINITION: Final = re.compile(r"^ {0,3}\[[^\]]{1,999}\]:\s+\S+.*$", re.MULTILI
 _MAX_HEADING_CHARACTERS: Final = 2000
 _BREAKS: Final = frozenset({"softbreak", "hardbreak"})
 _SAID: Final = _BREAKS | {"text", "text_special", "code_inline"}
-_WHOLE: Final = frozenset({"fence", "code_block", "table_open"})
+_CODE: Final = frozenset({"fence", "code_block"})
+_HEADER_LINES: Final = 2  # of a table: the names of the columns, and the line under them
 
 
-def read_markdown(text: str) -> tuple[Outline, str | None]:
-    """The document's outline, and the address that its front matter names."""
+def read_markdown(text: str, outline: Outline) -> str | None:
+    """Adds the document to the outline; the address that its front matter names."""
     fields, body = _front_matter(text)
-    outline = Outline(title=fields.get("title", ""))
+    outline.title = fields.get("title", "")
     lines = body.split("\n")
     parser, definitions = _parser(), dict[str, Any]()
     tokens = parser.parse(body, definitions)
@@ -40,7 +41,10 @@ def read_markdown(text: str) -> tuple[Outline, str | None]:
             outline.open(int(token.tag[1]), _heading(parser, source, definitions))
             continue
         source = "\n".join(lines[token.map[0] : token.map[1]])
-        if token.type in _WHOLE:
+        if token.type == "table_open":
+            header = "\n".join(source.split("\n", _HEADER_LINES)[:_HEADER_LINES])
+            outline.add(source, is_whole=True, header=header)
+        elif token.type in _CODE:
             outline.add(source, is_whole=True)
         elif token.type == "html_block":
             outline.add(html_to_text(source))
@@ -48,7 +52,7 @@ def read_markdown(text: str) -> tuple[Outline, str | None]:
             outline.add(_without_addresses(source))
     outline.close()
     address = fields.get("url") or fields.get("permalink") or ""
-    return outline, address if address.startswith(("https://", "http://")) else None
+    return address if address.startswith(("https://", "http://")) else None
 
 
 def _parser() -> MarkdownIt:

@@ -116,7 +116,10 @@ class LimitSettings:
         10_000_000, "SITEBROOK_MAX_BODY_BYTES", "largest request body", least=1
     )
     document_characters: int = setting(
-        5_000_000, "SITEBROOK_MAX_DOCUMENT_CHARACTERS", "largest document", least=1
+        5_000_000, "SITEBROOK_MAX_DOCUMENT_CHARACTERS", "longest text of a document", least=1
+    )
+    document_bytes: int = setting(
+        50_000_000, "SITEBROOK_MAX_DOCUMENT_BYTES", "largest file of a document", least=1
     )
     history_tokens: int = setting(
         3000, "SITEBROOK_HISTORY_TOKENS", "earlier turns given to the model, in tokens", least=0

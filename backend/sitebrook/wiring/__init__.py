@@ -20,6 +20,7 @@ from sitebrook.events.log import EventLog
 from sitebrook.events.redis_log import RedisLog
 from sitebrook.events.ring_log import RingLog
 from sitebrook.ingestion.ingest import Ingester
+from sitebrook.ingestion.reading import Reader
 from sitebrook.parts import Parts
 from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.prices import PriceTable
@@ -54,6 +55,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     retrieval = settings.retrieval
     indexes = RankBm25Indexes(k1=retrieval.bm25_k1, b=retrieval.bm25_b)
     searcher = Searcher(database, embedders.all, indexes, retrieval)
+    compute = ComputePool(settings.compute)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
     events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
@@ -82,14 +84,14 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     return Parts(
         settings=settings,
         database=database,
-        compute=ComputePool(settings.compute),
+        compute=compute,
         redis=redis,
         events=events,
         gate=gate,
         limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
         embedders=embedders,
         searcher=searcher,
-        ingester=Ingester(database, embedders.find, settings),
+        ingester=Ingester(database, embedders.find, Reader(compute, settings), settings),
         router=router,
         conversations=conversations,
         writer=writer,

@@ -75,7 +75,7 @@ def test_a_refused_file_is_one_line_with_its_reason_and_stops_no_other(
         str(path) for path in (folder / "empty.md", folder / "binary.txt", picture)
     } | {str(folder / "none.md")}
     assert reasons[str(folder / "none.md")] == "there is no such file or folder"
-    assert "type .png" in reasons[str(picture)]
+    assert "a picture" in reasons[str(picture)]
     assert all(reasons.values())
     assert "Documents: 2 (2 added, 4 refused)" in done.stdout
 

@@ -5,26 +5,37 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.factories import make_site
 
+from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest
 from sitebrook.ingestion.ingest import Ingester, Progress
 from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_source_text, list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.retrieval.keywords import RankBm25Indexes
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.settings import RetrievalSettings, Settings
+from sitebrook.settings import ComputeSettings, RetrievalSettings, Settings
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ComputePool]:
+    pool = ComputePool(ComputeSettings(children=1))
+    yield pool
+    asyncio.run(pool.aclose())
 
 
 @pytest.fixture
-def ingester(database: Database) -> Ingester:
-    return Ingester(database, SiteEmbedders(database, HashingEmbedder()).find, Settings())
+def ingester(database: Database, pool: ComputePool) -> Ingester:
+    embedders = SiteEmbedders(database, HashingEmbedder())
+    return Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
 
 
 @pytest.fixture

@@ -5,18 +5,16 @@ import random
 
 import pytest
 
-from sitebrook.ingestion.chunks import document_language, to_chunks
+from sitebrook.ingestion.chunks import Chunk, ChunkSizes, document_language, to_chunks
 from sitebrook.ingestion.loaders import RawDocument, load
-from sitebrook.retrieval.knowledge import NewChunk
-from sitebrook.settings import RetrievalSettings
 
-SETTINGS = RetrievalSettings()
+SIZES = ChunkSizes(800, 160)
 SENTENCE = "The walrus number {} swims slowly through the cold northern sea at night. "
 
 
-def cut(content: str, source: str = "a.md") -> tuple[NewChunk, ...]:
+def cut(content: str, source: str = "a.md") -> tuple[Chunk, ...]:
     loaded = load(RawDocument(source, content), max_characters=1_000_000)
-    return to_chunks(loaded, SETTINGS, "en")
+    return to_chunks(loaded, SIZES, "en")
 
 
 def test_each_chunk_stays_in_its_section_and_knows_its_headings() -> None:
@@ -29,7 +27,7 @@ def test_long_sections_are_cut_between_sentences_with_overlap() -> None:
     chunks = cut("".join(SENTENCE.format(at) for at in range(60)))
     assert len(chunks) > 5
     for before, after in itertools.pairwise(chunks):
-        assert 400 < len(before.text) <= SETTINGS.chunk_characters
+        assert 400 < len(before.text) <= SIZES.characters
         assert before.text.endswith(".")
         first = after.text.split(". ")[0]
         assert first in before.text
@@ -49,7 +47,7 @@ def test_words_are_never_cut() -> None:
 @pytest.mark.parametrize("content", ["x" * 5000, "汉字" * 2000, "a\n" * 3000])
 def test_text_without_places_to_cut_is_cut_by_size(content: str) -> None:
     chunks = cut(content, "a.txt")
-    assert all(len(chunk.text) <= SETTINGS.chunk_characters for chunk in chunks)
+    assert all(len(chunk.text) <= SIZES.characters * 1.25 for chunk in chunks)
     assert len(chunks) > 1
 
 
@@ -79,3 +77,37 @@ def test_code_does_not_decide_the_language() -> None:
     page = "```\n" + "für = der + die + das + und\n" * 20 + "```\n\n" + SENTENCE.format(2) * 3
     loaded = load(RawDocument("a.md", page), max_characters=10_000)
     assert document_language(loaded, "it") == "en"
+
+
+def test_each_piece_of_a_large_table_begins_with_its_header() -> None:
+    rows = [f"| item {at} | {at} euro, with a longer remark about it |" for at in range(60)]
+    header = "| item | price |\n|---|---|"
+    chunks = cut(f"Before.\n\n{header}\n" + "\n".join(rows))
+    assert len(chunks) > 3
+    assert all(header in chunk.text for chunk in chunks)
+    assert all(chunk.text.startswith(header) for chunk in chunks[1:])
+    said = "\n".join(chunk.text for chunk in chunks)
+    assert all(said.count(row) == 1 for row in rows)
+
+
+def test_large_code_is_cut_between_lines_and_fenced_in_each_chunk() -> None:
+    lines = [f"    result_{at} = compute_something_longer({at})" for at in range(90)]
+    chunks = cut("Before.\n\n```py\n" + "\n".join(lines) + "\n```\n\nAfter.")
+    assert len(chunks) > 3
+    said = "\n".join(chunk.text for chunk in chunks)
+    assert all(said.count(f"{line}\n") == 1 for line in lines)
+    for chunk in chunks:
+        assert chunk.text.count("```") in {2, 4}
+        assert len(chunk.text) <= 1200
+
+
+def test_a_line_of_code_without_an_end_is_cut_by_size() -> None:
+    chunks = cut("```\n" + "x" * 10_000 + "\n```")
+    assert all(len(chunk.text) <= 1200 for chunk in chunks)
+    assert sum(chunk.text.count("x") for chunk in chunks) == 10_000
+
+
+def test_a_small_rest_stays_with_the_chunk_before_it() -> None:
+    chunks = cut("".join(SENTENCE.format(at) for at in range(12)))
+    assert len(chunks) == 1
+    assert 800 < len(chunks[0].text) <= 1000

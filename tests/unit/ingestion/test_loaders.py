@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sitebrook.errors import BodyTooLarge, InvalidRequest, UnsupportedBody
-from sitebrook.ingestion.loaders import RawDocument, find_kind, load
+from sitebrook.ingestion.kinds import find_kind
+from sitebrook.ingestion.loaders import RawDocument, load
 from sitebrook.ingestion.sections import LoadedDocument
 
 MARKDOWN = """---
@@ -125,9 +126,9 @@ def test_joiners_stay_where_they_have_a_meaning() -> None:
         (RawDocument("a.md", b""), InvalidRequest, "no text"),
         (RawDocument("a.md", "\u200b \n"), InvalidRequest, "no text"),
         (RawDocument("a.html", "<script>x</script>"), InvalidRequest, "no text"),
-        (RawDocument("a.pdf", b"x"), UnsupportedBody, r"type \.pdf"),
-        (RawDocument("a", b"x", "application/json"), UnsupportedBody, "application/json"),
-        (RawDocument("a.txt", "x" * 101), BodyTooLarge, "101 characters; the limit is 100"),
+        (RawDocument("a.py", b"x"), UnsupportedBody, r"type \.py"),
+        (RawDocument("a", b"x", "application/x-tar"), UnsupportedBody, "application/x-tar"),
+        (RawDocument("a.txt", "x" * 101), BodyTooLarge, "more than 100 characters"),
     ],
 )
 def test_what_cannot_be_taken_in_is_refused_with_the_reason(

@@ -7,6 +7,7 @@ from types import FrameType
 import pytest
 
 from sitebrook.ingestion.markdown import read_markdown
+from sitebrook.ingestion.sections import Outline
 
 # What made the parser of links, or one of the patterns, look at the rest again and again.
 PIECES = {
@@ -24,7 +25,8 @@ PIECES = {
 
 
 def _read(text: str) -> str:
-    outline, _ = read_markdown(text)
+    outline = Outline()
+    read_markdown(text, outline)
     return "\n".join(block.text for section in outline.sections for block in section.blocks)
 
 
@@ -39,7 +41,7 @@ def _calls(text: str) -> int:
     before = sys.getprofile()
     sys.setprofile(counted)
     try:
-        read_markdown(text)
+        read_markdown(text, Outline())
     finally:
         sys.setprofile(before)
     return count
@@ -79,13 +81,13 @@ def test_comments_are_left_out_and_one_without_an_end_is_text() -> None:
 
 
 def test_a_heading_is_what_it_says() -> None:
-    outline, _ = read_markdown(
-        "# A [l] `c` \\* &amp; *b* [x](y)\n\nOne\ntwo\n===\n\ntext\n\n[l]: /u\n"
-    )
+    outline = Outline()
+    read_markdown("# A [l] `c` \\* &amp; *b* [x](y)\n\nOne\ntwo\n===\n\ntext\n\n[l]: /u\n", outline)
     assert outline.title == "A l c * & b x"
     assert outline.sections[0].headings == ("One two",)
 
 
 def test_the_fields_of_the_front_matter_lose_their_quotes() -> None:
-    outline, url = read_markdown('---\ntitle:  "A b"  \nurl = https://x.example/\n---\ntext')
+    outline = Outline()
+    url = read_markdown('---\ntitle:  "A b"  \nurl = https://x.example/\n---\ntext', outline)
     assert (outline.title, url) == ("A b", "https://x.example/")

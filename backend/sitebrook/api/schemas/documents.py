@@ -19,7 +19,9 @@ class DocumentRequest(msgspec.Struct, frozen=True, kw_only=True):
     title: Annotated[str, msgspec.Meta(max_length=500)] | None = None
     source: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
     url: Annotated[str, msgspec.Meta(max_length=2000)] | None = None
-    type: Literal["text/markdown", "text/html", "text/plain"] = "text/markdown"
+    type: Literal["text/markdown", "text/html", "text/plain", "text/csv", "application/json"] = (
+        "text/markdown"
+    )
 
 
 class StoredDocumentResponse(msgspec.Struct, frozen=True, kw_only=True):
