@@ -25,7 +25,9 @@ from sqlalchemy import (
 from sitebrook.db.engine import Database
 from sitebrook.ids import is_id
 from sitebrook.retrieval.knowledge import count_up
-from sitebrook.retrieval.tables import document, document_version, knowledge
+from sitebrook.retrieval.postings import to_postings
+from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
+from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +156,19 @@ async def prune(
 async def _delete(database: Database, site_id: str, condition: ColumnElement[bool]) -> int:
     lock = select(knowledge.c.version).where(knowledge.c.site_id == site_id).with_for_update()
     mine = document.c.site_id == site_id
+    numbers = (
+        select(chunk.c.number)
+        .join(document, document.c.id == chunk.c.document_id)
+        .where(mine, condition)
+    )
     async with database.begin() as connection:
         await connection.execute(lock)
+        gone = list((await connection.execute(numbers)).scalars())
         removed = (await connection.execute(delete(document).where(mine, condition))).rowcount
         if removed:
+            await write_postings(connection, Scope(site_id), to_postings([], gone))
             await count_up(connection, site_id)
+    await join_due(database, Scope(site_id))
     return removed
 
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import (
-    ARRAY,
-    Row,
-    Text,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import Row, and_, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,8 +16,11 @@ from sitebrook.db.tables import now
 from sitebrook.errors import EmbedderSwitched, Unavailable
 from sitebrook.ids import new_id
 from sitebrook.retrieval.embedder import Vectors
+from sitebrook.retrieval.postings import MAX_CHUNKS, IndexedChunk, Postings, to_postings
+from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
 from sitebrook.retrieval.tables import chunk, document, document_version, embedding, knowledge
 from sitebrook.retrieval.vector_rows import write_vectors
+from sitebrook.retrieval.words import WORDS_FORMAT, to_words
 
 # All vectors of a site's embedder have one dimension; any of them tells it.
 _DIMENSION: Final = (
@@ -42,6 +35,10 @@ _KNOWLEDGE_OF_SITE: Final = select(
     knowledge.c.version,
     _DIMENSION.label("dimension"),
     knowledge.c.next_embedder,
+    and_(
+        knowledge.c.keyword_version == knowledge.c.version,
+        knowledge.c.keyword_format >= WORDS_FORMAT,
+    ).label("is_indexed"),
 ).where(knowledge.c.site_id == bindparam("site_id"))
 
 
@@ -50,7 +47,7 @@ class Knowledge:
     """What a site knows, as of one version: each change of its documents counts it up.
 
     ``dimension`` is that of its vectors, None when it has none; ``next_embedder`` is the one that
-    a switch is under way to.
+    a switch is under way to. ``is_indexed`` tells whether the postings are of this version.
     """
 
     site_id: str
@@ -58,6 +55,7 @@ class Knowledge:
     version: int
     dimension: int | None
     next_embedder: str | None = None
+    is_indexed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +89,6 @@ class ReplacedDocument:
     chunks: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkTexts:
-    """A site's chunks as of one version; ``new`` has text and language of those asked for."""
-
-    version: int
-    chunk_ids: tuple[str, ...]
-    new: dict[str, tuple[str, str]]
-
-
 async def load_knowledge(connection: AsyncConnection, site_id: str) -> Knowledge | None:
     """The site's embedder, version and dimension; None before its first document."""
     row = (await connection.execute(_KNOWLEDGE_OF_SITE, {"site_id": site_id})).first()
@@ -116,6 +105,8 @@ async def replace_document(
     another one was fixed meanwhile, Unavailable when the vectors have not the dimension of those
     that stay.
     """
+    chunk_ids = [new_id("chunk") for _ in new.chunks]
+    indexed = await asyncio.to_thread(_to_postings, new, chunk_ids)
     async with database.begin() as connection:
         site = await _lock(connection, site_id, vectors)
         old = await _find_old(connection, site_id, new.source)
@@ -127,12 +118,16 @@ async def replace_document(
             version=1 if old is None else old.version + 1,
             first_number=site.next_chunk_number,
         )
-        await _write_document(connection, target, new)
+        removed = await _write_document(connection, target, new)
         _check_dimension(await load_knowledge(connection, site_id), vectors[site.embedder])
-        chunk_ids = await _write_chunks(connection, target, new.chunks)
+        await _write_chunks(connection, target, new.chunks, chunk_ids)
+        for one in indexed:
+            moved = one.moved(target.first_number, removed)
+            await write_postings(connection, Scope(site_id), moved)
         for embedder in {site.embedder, site.next_embedder} & vectors.keys():
             await write_vectors(connection, embedder, chunk_ids, vectors[embedder])
         await count_up(connection, site_id, len(new.chunks))
+    await join_due(database, Scope(site_id))
     status = "added" if old is None else "replaced"
     return ReplacedDocument(status, target.document_id, len(new.chunks))
 
@@ -150,8 +145,8 @@ async def _lock(
 ) -> Row[Any]:
     """The site's row; other writers of the site wait until the transaction ends."""
     first = next(iter(vectors))
-    row = insert_or(knowledge).values(site_id=site_id, embedder=first).on_conflict_do_nothing()
-    await connection.execute(row)
+    values = {"site_id": site_id, "embedder": first, "keyword_format": WORDS_FORMAT}
+    await connection.execute(insert_or(knowledge).values(values).on_conflict_do_nothing())
     query = select(knowledge).where(knowledge.c.site_id == site_id).with_for_update()
     found = (await connection.execute(query)).one()
     if found.embedder not in vectors:
@@ -184,7 +179,10 @@ async def _find_old(connection: AsyncConnection, site_id: str, source: str) -> A
     return (await connection.execute(query)).first()
 
 
-async def _write_document(connection: AsyncConnection, target: _Target, new: NewDocument) -> None:
+async def _write_document(
+    connection: AsyncConnection, target: _Target, new: NewDocument
+) -> list[int]:
+    """The numbers of the chunks that the document had; they are gone."""
     values: dict[str, Any] = {
         "title": new.title,
         "url": new.url,
@@ -195,29 +193,35 @@ async def _write_document(connection: AsyncConnection, target: _Target, new: New
         "version": target.version,
         "updated_at": now(),
     }
+    removed: list[int] = []
     if target.version == 1:
         keys = {"id": target.document_id, "site_id": target.site_id, "source": new.source}
         await connection.execute(insert(document).values(**keys, **values))
     else:
         same = document.c.id == target.document_id
         await connection.execute(update(document).where(same).values(**values))
-        for table in (chunk, document_version):
-            old = table.c.document_id == target.document_id
-            await connection.execute(delete(table).where(old))
+        mine = document_version.c.document_id == target.document_id
+        await connection.execute(delete(document_version).where(mine))
+        old = delete(chunk).where(chunk.c.document_id == target.document_id)
+        found = await connection.execute(old.returning(chunk.c.number))
+        removed = list(found.scalars())
     await connection.execute(
         insert(document_version).values(
             document_id=target.document_id, version=target.version, text=new.text
         )
     )
+    return removed
 
 
 async def _write_chunks(
-    connection: AsyncConnection, target: _Target, chunks: Sequence[NewChunk]
-) -> list[str]:
-    """The ids of the new chunks, in order."""
+    connection: AsyncConnection,
+    target: _Target,
+    chunks: Sequence[NewChunk],
+    chunk_ids: Sequence[str],
+) -> None:
     rows = [
         {
-            "id": new_id("chunk"),
+            "id": chunk_id,
             "site_id": target.site_id,
             "document_id": target.document_id,
             "version": target.version,
@@ -227,51 +231,44 @@ async def _write_chunks(
             "text": piece.text,
             "language": piece.language,
         }
-        for position, piece in enumerate(chunks)
+        for position, (piece, chunk_id) in enumerate(zip(chunks, chunk_ids, strict=True))
     ]
     if rows:
         await connection.execute(insert(chunk), rows)
-    return [str(row["id"]) for row in rows]
 
 
 async def count_up(connection: AsyncConnection, site_id: str, chunks: int = 0) -> None:
-    """Makes what is cached about the site's documents stale when the transaction commits."""
+    """Makes what is cached about the site's documents stale when the transaction commits.
+
+    Postings that were up to date are taken to be so still: who changes chunks writes them too.
+    """
     counted = update(knowledge).where(knowledge.c.site_id == site_id)
+    is_indexed = knowledge.c.keyword_version == knowledge.c.version
     await connection.execute(
         counted.values(
             version=knowledge.c.version + 1,
+            keyword_version=knowledge.c.keyword_version + case((is_indexed, 1), else_=0),
             next_chunk_number=knowledge.c.next_chunk_number + chunks,
         )
     )
-
-
-async def load_chunk_texts(
-    connection: AsyncConnection, site_id: str, known: Sequence[str] = ()
-) -> ChunkTexts:
-    """The ids of the site's chunks in order of age, with the texts of those not ``known``.
-
-    ``connection`` is a snapshot. A text is the chunk's title, headings and text, as it is indexed
-    and embedded.
-    """
-    mine = chunk.c.site_id == site_id
-    is_new = chunk.c.id.not_in(select(func.unnest(literal(list(known), ARRAY(Text)))))
-    ids = select(chunk.c.id).where(mine).order_by(chunk.c.number)
-    texts = (
-        select(chunk.c.id, chunk.c.language, document.c.title, chunk.c.headings, chunk.c.text)
-        .join(document, document.c.id == chunk.c.document_id)
-        .where(mine, *([is_new] if known else []))
-    )
-    version = select(knowledge.c.version).where(knowledge.c.site_id == site_id)
-    found = (await connection.execute(version)).scalar_one_or_none()
-    chunk_ids = tuple((await connection.execute(ids)).scalars())
-    rows = (await connection.execute(texts)).all()
-    new = {
-        row.id: (to_indexed_text(row.title, row.headings, row.text), row.language) for row in rows
-    }
-    return ChunkTexts(found or 0, chunk_ids, new)
 
 
 def to_indexed_text(title: str, headings: Sequence[str], body: str) -> str:
     """What is indexed and embedded for a chunk: its title, its headings, its text."""
     lines = [title, *(heading for heading in headings if heading != title), body]
     return "\n".join(line for line in lines if line)
+
+
+def _to_postings(new: NewDocument, chunk_ids: Sequence[str]) -> list[Postings]:
+    """The chunks' words, numbered from 0: one Postings, or more for more than one holds."""
+    chunks = [
+        IndexedChunk(
+            number,
+            chunk_id,
+            piece.language,
+            to_words(to_indexed_text(new.title, piece.headings, piece.text), piece.language),
+        )
+        for number, (piece, chunk_id) in enumerate(zip(new.chunks, chunk_ids, strict=True))
+    ]
+    starts = range(0, max(1, len(chunks)), MAX_CHUNKS)
+    return [to_postings(chunks[start : start + MAX_CHUNKS]) for start in starts]

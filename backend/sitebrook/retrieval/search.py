@@ -15,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import RequestError
-from sitebrook.retrieval.bm25 import KeywordMatches
+from sitebrook.retrieval.bm25 import Bm25, KeywordMatches
 from sitebrook.retrieval.embedder import Embedder, QuestionVectors, Vectors
 from sitebrook.retrieval.fusion import FusedChunk, Leg, fuse, is_relevant, vector_weight
-from sitebrook.retrieval.keywords import KeywordIndexes, KeywordView
+from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import Knowledge, load_knowledge
 from sitebrook.retrieval.passages import Passage, choose, load_passages
+from sitebrook.retrieval.reindexing import reindex
 from sitebrook.retrieval.vectors import find_nearest, score_chunks
 from sitebrook.settings import RetrievalSettings
 
@@ -29,7 +30,7 @@ _POOL: Final = 100
 _EMBED_TIMEOUT_S: Final = 2.0
 # Chunks whose text is read for each passage asked for: room for repeated texts and documents.
 _READ_PER_PASSAGE: Final = 4
-# How often a search starts again because the site's embedder was switched meanwhile.
+# How often a search begins again because the site's embedder was switched meanwhile.
 _REPEATS: Final = 3
 # Below this many chunks a search takes less time than the way to a thread and back.
 _INLINE_CHUNKS: Final = 300
@@ -145,7 +146,11 @@ class Searcher:
         return SearchResult()
 
     async def _search(self, asked: _Asked) -> SearchResult | None:
-        """What was found; None when the question was embedded by another embedder than the site."""
+        """What was found; None when it must be asked again.
+
+        That is when the question was embedded by another embedder than the site, or when the site
+        has chunks without postings, which are made then.
+        """
         name = self._embedder_names.get(asked.site_id)
         # A provider may take long: the snapshot is opened after it has answered.
         embedded = _EmbeddedQuestion() if name is None else await self._embed(name, asked)
@@ -156,13 +161,25 @@ class Searcher:
             if knowledge.embedder != name:
                 self._note_embedder(knowledge)
                 return None
-            index = await self._keyword_indexes.load(connection, knowledge)
-            matches, leg = await _together(
-                _find_by_keywords(index, asked),
-                _find_by_vectors(connection, knowledge, embedded, asked.clock),
-            )
-            with asked.clock.measure("fuse"):
-                return await _to_result(connection, knowledge, asked, (matches, leg))
+            if knowledge.is_indexed:
+                return await self._search_snapshot(connection, knowledge, asked, embedded)
+        await reindex(self._database, asked.site_id)
+        return None
+
+    async def _search_snapshot(
+        self,
+        connection: AsyncConnection,
+        knowledge: Knowledge,
+        asked: _Asked,
+        embedded: _EmbeddedQuestion,
+    ) -> SearchResult:
+        index = await self._keyword_indexes.load(connection, knowledge)
+        matches, leg = await _together(
+            _find_by_keywords(index, asked),
+            _find_by_vectors(connection, knowledge, embedded, asked.clock),
+        )
+        with asked.clock.measure("fuse"):
+            return await _to_result(connection, knowledge, asked, (matches, leg))
 
     def _note_embedder(self, knowledge: Knowledge) -> None:
         self._embedder_names[knowledge.site_id] = knowledge.embedder
@@ -198,7 +215,7 @@ async def _together(
     return first.result(), second.result()
 
 
-async def _find_by_keywords(index: KeywordView, asked: _Asked) -> KeywordMatches:
+async def _find_by_keywords(index: Bm25, asked: _Asked) -> KeywordMatches:
     with asked.clock.measure("keywords"):
         if len(index) <= _INLINE_CHUNKS:
             return index.find(asked.question, _POOL)
@@ -256,7 +273,8 @@ async def _fuse(
     unscored = [chunk_id for chunk_id in ranked if chunk_id not in cosines]
     cosines |= await score_chunks(connection, knowledge, leg.question, unscored)
     nearest = [chunk_id for chunk_id, _ in leg.nearest]
-    keyword_scores = {chunk_id: matches.score(chunk_id) for chunk_id in [*ranked, *nearest]}
+    keyword_scores = dict(matches.ranked)
+    keyword_scores |= matches.score([one for one in nearest if one not in keyword_scores])
     alpha = vector_weight(
         matches.coverage,
         leg.embedder.fixed_weight,

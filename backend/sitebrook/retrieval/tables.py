@@ -9,9 +9,11 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -19,6 +21,7 @@ from sqlalchemy import (
 )
 
 from sitebrook.db.tables import created_at, metadata
+from sitebrook.retrieval.postings import ARRAYS
 
 knowledge = Table(
     "knowledge",
@@ -31,6 +34,10 @@ knowledge = Table(
     # Counts every change of the site's documents; what is cached about them carries it.
     Column("version", BigInteger, nullable=False, server_default="0"),
     Column("next_chunk_number", Integer, nullable=False, server_default="0"),
+    # The version that the site's postings are of, and the format of the words in them. Where they
+    # lag behind, as after a writer that knew no postings, what is missing is made from the chunks.
+    Column("keyword_version", BigInteger, nullable=False, server_default="0"),
+    Column("keyword_format", SmallInteger, nullable=False, server_default="0"),
 )
 
 document = Table(
@@ -87,4 +94,20 @@ embedding = Table(
     # No fixed dimension: each embedder has its own, and all rows of one embedder agree.
     Column("vector", HALFVEC(), nullable=False),
     Index(None, "site_id", "embedder"),
+)
+
+# Packed arrays, see retrieval/postings.py: little endian, each column one of them. A row never
+# changes; rows are joined to fewer and larger ones that take their place.
+postings = Table(
+    "postings",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    # Which of the site's indexes it is part of; empty for that of the site's own documents.
+    Column("scope", Text, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("language_names", ARRAY(Text), nullable=False),
+    *(Column(name, LargeBinary, nullable=False) for name in ARRAYS),
+    created_at(),
+    Index(None, "site_id", "scope"),
 )

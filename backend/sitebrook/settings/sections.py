@@ -106,6 +106,9 @@ class RetrievalSettings:
     )
     bm25_k1: float = setting(1.2, "SITEBROOK_BM25_K1", "BM25 term frequency saturation", least=0)
     bm25_b: float = setting(0.75, "SITEBROOK_BM25_B", "BM25 length normalisation (0 to 1)", least=0)
+    keyword_cache_mb: int = setting(
+        512, "SITEBROOK_KEYWORD_CACHE_MB", "memory of a process for keyword indexes", least=1
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
-from sitebrook.retrieval.keywords import RankBm25Indexes
+from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
 from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.search import Searcher
@@ -53,7 +53,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     database = Database(settings.database.url, pool_size=settings.database.pool_size)
     embedders = _build_embedders(settings, database)
     retrieval = settings.retrieval
-    indexes = RankBm25Indexes(k1=retrieval.bm25_k1, b=retrieval.bm25_b)
+    indexes = KeywordIndexes(retrieval)
     searcher = Searcher(database, embedders.all, indexes, retrieval)
     compute = ComputePool(settings.compute)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import text
 from tests.factories import make_site
 from tests.integration.retrieval.stored import EMBEDDER, make_document, store
 
@@ -13,7 +14,7 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import ProviderError
 from sitebrook.retrieval.documents import delete_documents
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
-from sitebrook.retrieval.keywords import RankBm25Indexes
+from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.vectors import find_nearest, score_chunks
@@ -29,13 +30,15 @@ TEXTS = {
 
 async def fill(database: Database) -> str:
     site = await make_site(database)
-    for title, text in TEXTS.items():
-        await store(database, site.id, make_document(f"{title}.md", text, title=title))
+    for title, body in TEXTS.items():
+        await store(database, site.id, make_document(f"{title}.md", body, title=title))
     return site.id
 
 
 def make_searcher(database: Database, *embedders: Embedder) -> Searcher:
-    return Searcher(database, embedders or (EMBEDDER,), RankBm25Indexes(), RetrievalSettings())
+    return Searcher(
+        database, embedders or (EMBEDDER,), KeywordIndexes(RetrievalSettings()), RetrievalSettings()
+    )
 
 
 class BrokenEmbedder(HashingEmbedder):
@@ -93,6 +96,16 @@ async def test_a_site_without_documents_has_an_empty_result(database: Database) 
     await delete_documents(database, site.id, [stored.document_id])
     found = await searcher.find(site.id, "Anything?")
     assert (found.passages, found.weak) == ((), ())
+
+
+async def test_a_site_whose_chunks_have_no_postings_is_indexed_first(database: Database) -> None:
+    site_id = await fill(database)
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM postings"))
+        await connection.execute(text("UPDATE knowledge SET keyword_version = 0"))
+    found = await make_searcher(database).find(site_id, "How do I send something back?")
+    assert found.passages[0].title == "Returns"
+    assert found.passages[0].keyword_rank == 1
 
 
 async def test_a_change_shows_in_the_next_search(database: Database) -> None:

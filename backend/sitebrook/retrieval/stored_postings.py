@@ -1,0 +1,211 @@
+"""The postings of a site's chunks in the database: written, loaded, joined."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+import psycopg
+from psycopg import sql
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sitebrook.db.engine import Database, is_connection_failure, no_database
+from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, join
+from sitebrook.retrieval.tables import postings
+
+# So many rows of about one size are joined: each chunk's postings are written once for each level.
+_FANOUT: Final = 4
+_FIXED: Final[Mapping[str, str]] = {
+    "numbers": "<u4",
+    "lengths": "<u4",
+    "languages": "<u1",
+    "id_order": "<u2",
+    "removed": "<u4",
+    "keys": "<u8",
+    "ends": "<u4",
+    "positions": "<u2",
+    "common_keys": "<u8",
+    "common_chunks": "<u4",
+}
+_ROW: Final = sql.SQL("SELECT language_names, {} FROM postings WHERE id = %s").format(
+    sql.SQL(", ").join(map(sql.Identifier, ARRAYS))
+)
+
+
+class Scope(NamedTuple):
+    """One index of a site; without a name that of the site's own documents."""
+
+    site_id: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.site_id}/{self.name}"
+
+
+async def write_postings(connection: AsyncConnection, scope: Scope, new: Postings) -> None:
+    """Adds the postings to the scope's index, unless they say nothing."""
+    if not len(new) and not len(new.removed):
+        return
+    arrays = {name: _to_bytes(getattr(new, name)) for name in ARRAYS}
+    row = insert(postings).values(
+        site_id=scope.site_id,
+        scope=scope.name,
+        chunks=len(new),
+        language_names=list(new.language_names),
+        **arrays,
+    )
+    await connection.execute(row)
+
+
+async def list_postings(connection: AsyncConnection, scope: Scope) -> dict[int, int]:
+    """How many chunks each row of the scope's index has, by the row's id, oldest first."""
+    query = select(postings.c.id, postings.c.chunks).where(*_is(scope)).order_by(postings.c.id)
+    return {row.id: row.chunks for row in await connection.execute(query)}
+
+
+async def load_postings(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Postings]:
+    """The rows by id, those that are there."""
+    loaded: dict[int, Postings] = {}
+    driver = cast(
+        "psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection
+    )
+    try:
+        # In binary: as text, a large row holds up the event loop for a tenth of a second.
+        async with driver.cursor(binary=True) as cursor:
+            # One at a time: what the driver holds is freed in between.
+            for one in ids:
+                await cursor.execute(_ROW, (one,))
+                row = await cursor.fetchone()
+                if row is not None:
+                    loaded[one] = _from_row(row)
+    except psycopg.Error as error:
+        if is_connection_failure(error):
+            raise no_database() from error
+        raise
+    return loaded
+
+
+async def load_numbers(connection: AsyncConnection, scope: Scope) -> Numbers:
+    """The numbers of the chunks in the scope's index that are not gone, ascending."""
+    found = await _load_numbers(connection, scope, postings.c.numbers)
+    return np.setdiff1d(found, await _load_numbers(connection, scope, postings.c.removed))
+
+
+async def delete_postings(connection: AsyncConnection, ids: Iterable[int]) -> int:
+    """How many of the rows there were; they are gone."""
+    gone = delete(postings).where(postings.c.id.in_(list(ids)))
+    return (await connection.execute(gone)).rowcount
+
+
+async def join_due(database: Database, scope: Scope) -> bool:
+    """Whether rows were joined: those of about one size, when there are many of them."""
+    async with database.begin() as connection:
+        due = find_due(await list_postings(connection, scope))
+    return bool(due) and await _join(database, scope, due)
+
+
+async def join_all(database: Database, scope: Scope) -> None:
+    """Joins the scope's index to as few rows as it fits into, without chunks that are gone."""
+    async with database.begin() as connection:
+        sizes = await list_postings(connection, scope)
+    groups: list[list[int]] = [[]]
+    chunks = 0
+    for one, size in sizes.items():
+        if chunks + size > MAX_CHUNKS:
+            groups.append([])
+            chunks = 0
+        groups[-1].append(one)
+        chunks += size
+    for group in groups:
+        if group:
+            await _join(database, scope, group, forgets=True)
+
+
+def find_due(sizes: Mapping[int, int]) -> list[int]:
+    """The rows to be joined next, of those with so many chunks each; none when it is not time."""
+    levels: dict[int, int] = {}
+    for size in sizes.values():
+        levels[_level(size)] = levels.get(_level(size), 0) + 1
+    full = [level for level, count in levels.items() if count >= _FANOUT]
+    for level in sorted(full):
+        due: list[int] = []
+        chunks = 0
+        for one in sorted(sizes, key=lambda one: (sizes[one], one)):
+            if _level(sizes[one]) <= level and chunks + sizes[one] <= MAX_CHUNKS:
+                due.append(one)
+                chunks += sizes[one]
+        if len(due) > 1:
+            return due
+    return []
+
+
+def _level(chunks: int) -> int:
+    return max(0, (chunks.bit_length() - 1) // (_FANOUT.bit_length() - 1))
+
+
+async def _join(
+    database: Database, scope: Scope, ids: Sequence[int], *, forgets: bool = False
+) -> bool:
+    """Whether the rows were joined; not when others have joined some of them meanwhile.
+
+    With ``forgets``, what is removed and in no row is not kept any longer.
+    """
+    async with database.snapshot() as connection:
+        parts = await load_postings(connection, ids)
+        gone = await _load_numbers(connection, scope, postings.c.removed)
+        known = await _load_numbers(connection, scope, postings.c.numbers) if forgets else gone
+    if len(parts) < len(ids):
+        return False
+    joined = await asyncio.to_thread(join, list(parts.values()), gone)
+    if forgets:
+        joined = replace(joined, removed=np.intersect1d(joined.removed, known).astype(np.uint32))
+    async with database.begin() as connection:
+        # Whoever comes second finds nothing to lock and leaves.
+        locked = select(postings.c.id).where(postings.c.id.in_(ids)).order_by(postings.c.id)
+        found = (await connection.execute(locked.with_for_update(skip_locked=True))).all()
+        if len(found) < len(ids):
+            return False
+        await delete_postings(connection, ids)
+        await write_postings(connection, scope, joined)
+    return True
+
+
+async def _load_numbers(
+    connection: AsyncConnection, scope: Scope, column: Any, *where: Any
+) -> Numbers:
+    query = select(column).where(*_is(scope), *where)
+    found = (await connection.execute(query)).scalars()
+    return np.frombuffer(b"".join(found), dtype=np.dtype("<u4"))
+
+
+def _is(scope: Scope) -> tuple[Any, Any]:
+    return postings.c.site_id == scope.site_id, postings.c.scope == scope.name
+
+
+def _to_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+
+
+def _from_row(row: Sequence[Any]) -> Postings:
+    names, *found = row
+    content = dict(zip(ARRAYS, found, strict=True))
+    arrays = {name: np.frombuffer(content[name], dtype=kind) for name, kind in _FIXED.items()}
+    chunks = len(arrays["numbers"])
+    ids = content["chunk_ids"]
+    arrays["chunk_ids"] = np.frombuffer(ids, dtype=f"S{len(ids) // max(1, chunks) or 1}")
+    held = len(arrays["positions"])
+    size = len(content["frequencies"]) // held if held else None
+    common = content["common"]
+    cells = chunks * len(arrays["common_keys"])
+    kind = f"<u{size or (len(common) // cells if cells else 1)}"
+    arrays["frequencies"] = np.frombuffer(content["frequencies"], dtype=kind)
+    arrays["common"] = (
+        np.frombuffer(common, dtype=kind).reshape(-1, chunks)
+        if cells
+        else (np.empty((0, chunks), dtype=kind))
+    )
+    return Postings(language_names=tuple(names), **arrays)
