@@ -19,7 +19,7 @@ from sitebrook.jobs.queue import Ticket
 
 # A job whose workers die under it is not started for ever; progress makes it start from 0 again.
 MOST_LOSSES: Final = 10
-_LOST: Final = (
+LOST: Final = (
     "worker_lost",
     "The process that ran the job ended or did not answer any more; see its log.",
 )
@@ -61,6 +61,22 @@ class Kept:
     is_cancelled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a job is behind an attempt."""
+
+    status: Status
+    error: dict[str, str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job whose worker is gone: its status now."""
+
+    status: Status
+    site_id: str | None
+
+
 class Attempts:
     """The table as workers write it. Everything raises Unavailable."""
 
@@ -85,41 +101,31 @@ class Attempts:
             row["waited_s"],
         )
 
-    async def end(self, attempt: Attempt, ending: Ending, progress: bytes | None) -> Status | None:
-        """The job's status now, which a cancellation decides too; None when it was lost before."""
-        parameters = {
-            **_of(attempt.ticket),
-            "status": ending.status,
-            "result": _text(ending.result),
-            "progress": _text(progress),
-            "error_code": ending.error_code,
-            "error_message": ending.error_message,
-            "failures": ending.failures,
-            "pause_s": ending.pause_s,
-        }
+    async def end(self, attempt: Attempt, ending: Ending, progress: bytes | None) -> Ended | None:
+        """How the attempt ended, which a cancellation decides too; None when it was lost before."""
+        parameters = to_parameters(attempt, ending, progress)
         found = await self._connections.run(statements.END, parameters)
+        if not found:
+            # By the watchdog, or by this very statement, whose answer did not arrive.
+            found = await self._connections.run(statements.HOW_ENDED, parameters)
         if not found:
             return None
         [row] = found
         if row["has_next"]:
             await self._admit(row["site_id"])
-        return Status(row["status"])
+        return Ended(Status(row["status"]), to_error(row["error_code"], row["error_message"]))
 
-    async def lose(self, ticket: Ticket) -> Status | None:
-        """The status of a job whose worker is gone; None when its attempt is over already."""
-        code, message = _LOST
-        parameters = {
-            **_of(ticket),
-            "most_losses": MOST_LOSSES,
-            "error_code": code,
-            "error_message": message,
-        }
+    async def lose(self, ticket: Ticket) -> Lost | None:
+        """What becomes of a job whose worker is gone; None when its attempt is over already."""
+        code, message = LOST
+        error = {"error_code": code, "error_message": message}
+        parameters = {**_of(ticket), **error, "most_losses": MOST_LOSSES}
         found = await self._connections.run(statements.LOSE, parameters)
         if not found:
             return None
         [row] = found
         await self._admit(row["site_id"])
-        return Status(row["status"])
+        return Lost(Status(row["status"]), row["site_id"])
 
     async def keep(self, running: Sequence[tuple[Ticket, bytes | None]]) -> list[Kept]:
         """Those of the running attempts that are still this worker's; new progress is stored."""
@@ -142,6 +148,25 @@ class Attempts:
             return
         async with self._connections.begin() as connection:
             await admit(connection, site_id, self._lanes)
+
+
+def to_error(code: str | None, message: str | None) -> dict[str, str | None] | None:
+    """What those who watch a job are told of its failure."""
+    return None if code is None else {"code": code, "message": message}
+
+
+def to_parameters(attempt: Attempt, ending: Ending, progress: bytes | None) -> dict[str, Any]:
+    """The parameters of the statement that ends an attempt."""
+    return {
+        **_of(attempt.ticket),
+        "status": ending.status,
+        "result": _text(ending.result),
+        "progress": _text(progress),
+        "error_code": ending.error_code,
+        "error_message": ending.error_message,
+        "failures": ending.failures,
+        "pause_s": ending.pause_s,
+    }
 
 
 def _of(ticket: Ticket) -> dict[str, Any]:

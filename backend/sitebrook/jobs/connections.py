@@ -64,6 +64,10 @@ class Connections:
             self._address, **CONNECT_ARGS, autocommit=True, row_factory=dict_row
         )
 
+    def connect_blocking(self) -> psycopg.Connection[Any]:
+        """A connection for a thread; each statement is committed. Raises psycopg's errors."""
+        return psycopg.connect(self._address, **CONNECT_ARGS, autocommit=True)
+
     async def run(
         self, statement: LiteralString, parameters: Mapping[str, object]
     ) -> list[DictRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -34,12 +35,15 @@ class JobStats:
 class WorkerOptions:
     """How a worker works: ``concurrency`` jobs at once of the ``queues``, or of all.
 
-    When it is told to stop, jobs have ``drain_s`` to end before they are given back.
+    When it is told to stop, jobs have ``drain_s`` to end before they are given back. A process that
+    does nothing else can be replaced when a job blocks it: ``replace`` is called in a thread, when
+    its other jobs have been given back.
     """
 
     concurrency: int
     drain_s: float
     queues: tuple[str, ...] | None = None
+    replace: Callable[[], object] | None = None
 
 
 class JobWorker(Protocol):

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 import psycopg
 
+from sitebrook.events.log import EventLog
 from sitebrook.ids import is_id
 from sitebrook.jobs import statements
 from sitebrook.jobs.attempts import Attempts
 from sitebrook.jobs.connections import Connections, run, telling_failures
-from sitebrook.jobs.context import JobEvents
 from sitebrook.jobs.engine import JobStats, OpenJobs, WorkerOptions
 from sitebrook.jobs.enqueueing import insert
 from sitebrook.jobs.job import NewJob, Status
 from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.lanes import admit
 from sitebrook.jobs.queue import Queue
+from sitebrook.jobs.streams import JobStream
 from sitebrook.jobs.upkeep import Tools
 from sitebrook.jobs.worker import Worker
 from sitebrook.settings.jobs import JobSettings
@@ -45,12 +46,12 @@ class ProcrastinateEngine:
     """
 
     def __init__(
-        self, connections: Connections, kinds: JobKinds, settings: JobSettings, events: JobEvents
+        self, connections: Connections, kinds: JobKinds, settings: JobSettings, log: EventLog
     ) -> None:
         self._connections = connections
         self._kinds = kinds
         self._settings = settings
-        self._events = events
+        self._log = log
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -82,7 +83,9 @@ class ProcrastinateEngine:
                 for row in cancelled:
                     await self._admit(connection, row["site_id"])
             if cancelled:
-                self._events.tell(job_id, cancelled[0]["attempt"], Status.CANCELLED, {})
+                [row] = cancelled
+                stream = JobStream(self._log, row["site_id"], job_id, row["attempt"])
+                stream.finish(Status.CANCELLED)
                 return
 
     async def retry(self, job_id: str, *, site_id: str | None = None) -> bool:
@@ -110,10 +113,10 @@ class ProcrastinateEngine:
             queue=Queue(self._connections, options.queues),
             attempts=Attempts(self._connections, lanes=self._settings.lanes),
             kinds=self._kinds,
-            events=self._events,
+            log=self._log,
             settings=self._settings,
         )
-        return Worker(tools, concurrency=options.concurrency, drain_s=options.drain_s)
+        return Worker(tools, options)
 
     async def _admit(self, connection: psycopg.AsyncConnection[Any], site_id: str | None) -> None:
         if site_id is None:

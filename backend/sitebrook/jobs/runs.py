@@ -43,7 +43,7 @@ class Runs:
 
     def stop_all(self, reason: Reason) -> None:
         """Tells all to end."""
-        for run in list(self._runs.values()):
+        for run in self.all():
             run.stop(reason)
 
     def take_progress(self) -> list[tuple[Ticket, bytes | None]]:
@@ -59,6 +59,10 @@ class Runs:
                 self.stop(ticket.engine_id, Reason.LOST)
             elif one.is_cancelled:
                 self.stop(ticket.engine_id, Reason.CANCELLED)
+
+    def all(self) -> list[Run]:
+        """Every attempt."""
+        return list(self._runs.values())
 
     def find(self, task: asyncio.Task[Any] | None) -> Run | None:
         """The attempt that the task works for."""

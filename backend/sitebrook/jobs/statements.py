@@ -156,15 +156,19 @@ END: Final[LiteralString] = """
                 THEN clock_timestamp() END
         FROM verdict
         WHERE job.id = verdict.id AND job.attempt = verdict.attempt AND job.status = 'running'
-        RETURNING job.id, job.site_id, job.status
+        RETURNING job.id, job.site_id, job.status, job.error_code, job.error_message
     ), gone AS (
         DELETE FROM procrastinate_jobs WHERE id = %(engine_id)s
     )
-    SELECT status, site_id, status = 'queued' OR EXISTS (
+    SELECT status, site_id, error_code, error_message, status = 'queued' OR EXISTS (
         SELECT FROM job
         WHERE job.site_id = ended.site_id AND job.status = 'queued' AND job.lane IS NULL
     ) AS has_next
     FROM ended
+"""
+HOW_ENDED: Final[LiteralString] = """
+    SELECT status, site_id, error_code, error_message, false AS has_next FROM job
+    WHERE id = %(id)s AND attempt = %(attempt)s AND status IN ('succeeded', 'failed', 'cancelled')
 """
 # An attempt whose worker is gone, also between fetching it and starting it.
 LOSE: Final[LiteralString] = """
@@ -183,11 +187,11 @@ LOSE: Final[LiteralString] = """
                 WHEN cancel_requested_at IS NOT NULL OR losses + 1 >= %(most_losses)s
                 THEN clock_timestamp() END
         WHERE id = %(id)s AND attempt = %(attempt)s AND status IN ('queued', 'running')
-        RETURNING id, site_id, status, attempt
+        RETURNING id, site_id, status
     ), gone AS (
         DELETE FROM procrastinate_jobs WHERE id = %(engine_id)s
     )
-    SELECT status, site_id, attempt FROM lost
+    SELECT status, site_id FROM lost
 """
 
 _MINE: Final[LiteralString] = """

@@ -10,17 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sitebrook.errors import Unavailable
-from sitebrook.jobs.attempts import Attempts
+from sitebrook.events.log import EventLog
+from sitebrook.jobs.attempts import LOST, Attempts, to_error
 from sitebrook.jobs.connections import Connections
-from sitebrook.jobs.context import JobEvents
 from sitebrook.jobs.enqueueing import insert
-from sitebrook.jobs.job import NewJob, Status
+from sitebrook.jobs.job import ENDED, NewJob
 from sitebrook.jobs.kinds import JobKinds, last_moment
 from sitebrook.jobs.lanes import admit_left_over
 from sitebrook.jobs.liveness import Liveness
 from sitebrook.jobs.queue import Queue
 from sitebrook.jobs.running import Reason
 from sitebrook.jobs.runs import Runs
+from sitebrook.jobs.streams import JobStream
 from sitebrook.settings.jobs import JobSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Tools:
     queue: Queue
     attempts: Attempts
     kinds: JobKinds
-    events: JobEvents
+    log: EventLog
     settings: JobSettings
 
 
@@ -106,13 +107,13 @@ class Upkeep:
         if not self._liveness.may_judge(clock()):
             return
         for ticket in await self._tools.queue.stalled(self._settings.stalled_s):
-            status = await self._tools.attempts.lose(ticket)
-            _LOG.warning(
-                "a job lost its worker",
-                extra={"job": ticket.job_id, "attempt": ticket.attempt, "status": status},
-            )
-            if status is not None and status is not Status.QUEUED:
-                self._tools.events.tell(ticket.job_id, ticket.attempt + 1, status, {})
+            lost = await self._tools.attempts.lose(ticket)
+            names = {"job": ticket.job_id, "attempt": ticket.attempt}
+            _LOG.warning("a worker is gone", extra={**names, "status": lost and lost.status})
+            if lost is not None and lost.status in ENDED:
+                log = self._tools.log
+                stream = JobStream(log, lost.site_id, ticket.job_id, ticket.attempt + 1)
+                stream.finish(lost.status, to_error(*LOST))
 
     async def _enqueue_moments(self) -> None:
         now = datetime.now(UTC)

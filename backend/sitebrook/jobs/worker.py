@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,11 +13,14 @@ import msgspec
 from sitebrook.errors import Unavailable
 from sitebrook.jobs.attempts import Attempt, Ending
 from sitebrook.jobs.context import JobContext
+from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.job import Status
 from sitebrook.jobs.queue import Ticket
 from sitebrook.jobs.running import Reason, Run, internal_error, timeout_of
 from sitebrook.jobs.runs import Runs
+from sitebrook.jobs.streams import JobStream
 from sitebrook.jobs.upkeep import Tools, Upkeep
+from sitebrook.jobs.watchdog import Watchdog
 
 T = TypeVar("T")
 
@@ -33,18 +36,19 @@ _MOST_UNKNOWN: Final = 10
 class Worker:
     """Runs jobs, ``concurrency`` at once, until it is told to stop."""
 
-    def __init__(self, tools: Tools, *, concurrency: int, drain_s: float) -> None:
+    def __init__(self, tools: Tools, options: WorkerOptions) -> None:
         self.runs = Runs()
         self._tools = tools
         self._settings = tools.settings
-        self._concurrency = concurrency
-        self._drain_s = drain_s
-        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = options.concurrency
+        self._drain_s = options.drain_s
+        self._slots = asyncio.Semaphore(options.concurrency)
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._idle = asyncio.Event()
         self.upkeep = Upkeep(tools, self.runs, self._wake.set)
+        self._watchdog = Watchdog(tools.connections, self.runs, tools.settings, options.replace)
 
     def stop(self) -> None:
         """Starts no more jobs; those under way get the time of a drain, then are given back."""
@@ -62,7 +66,7 @@ class Worker:
         """Returns after a stop, when no job is under way here any more."""
         async with self._tools.queue.opened():
             async with asyncio.TaskGroup() as group:
-                upkeep = self.upkeep.start(group)
+                upkeep = [*self.upkeep.start(group), group.create_task(self._watchdog.run())]
                 jobs = await self._fetch(group)
                 await self._drain(jobs)
                 await _cancel([*upkeep, *jobs])
@@ -127,7 +131,7 @@ class Worker:
         try:
             run = self._begin(attempt)
         except Refused as refused:
-            await self._end(attempt, refused.ending, None)
+            await self._end(attempt, refused.ending)
             return None
         self.runs.add(run)
         try:
@@ -135,7 +139,7 @@ class Worker:
             await self._finish(run)
         except Exception:  # noqa: BLE001 - a worker's loop: a fault here must not end its jobs
             _LOG.exception("a job could not be ended", extra=_names(attempt))
-            await self._end(attempt, internal_error(), None)
+            await self._end(attempt, internal_error(), run)
         finally:
             self.runs.remove(run)
         # As many as have a slot may go on beside them; what is over that takes their place.
@@ -149,13 +153,10 @@ class Worker:
             arguments = msgspec.json.decode(attempt.arguments, type=kind.arguments)
         except msgspec.DecodeError as error:
             raise Refused(_bad_arguments(error)) from None
+        stream = self._stream_of(attempt)
+        stream.begin()
         ticket = attempt.ticket
-
-        def tell(name: str, fields: Mapping[str, object]) -> None:
-            self._tools.events.tell(ticket.job_id, ticket.attempt, name, fields)
-
-        tell(Status.RUNNING, {})
-        context = JobContext(ticket.job_id, ticket.attempt, attempt.site_id, tell)
+        context = JobContext(ticket.job_id, ticket.attempt, attempt.site_id, stream)
         return Run(attempt, kind, context, kind.handler(context, arguments))
 
     async def _finish(self, run: Run) -> None:
@@ -164,16 +165,23 @@ class Worker:
         ending = run.to_ending(self._settings)
         if ending is None:
             _LOG.warning("an attempt was given to another worker", extra=_names(run.attempt))
+            run.context.stream.abandon()
             return
-        await self._end(run.attempt, ending, run.context.take_progress())
+        await self._end(run.attempt, ending, run)
 
-    async def _end(self, attempt: Attempt, ending: Ending, progress: bytes | None) -> None:
-        status = await self._insist(lambda: self._tools.attempts.end(attempt, ending, progress))
-        if status is None:
+    async def _end(self, attempt: Attempt, ending: Ending, run: Run | None = None) -> None:
+        progress = None if run is None else run.context.take_progress()
+        ended = await self._insist(lambda: self._tools.attempts.end(attempt, ending, progress))
+        stream = self._stream_of(attempt) if run is None else run.context.stream
+        if ended is None:
             _LOG.warning("what a lost attempt brought is left out", extra=_names(attempt))
-            return
+            stream.abandon()
+        else:
+            stream.finish(ended.status, ended.error)
+
+    def _stream_of(self, attempt: Attempt) -> JobStream:
         ticket = attempt.ticket
-        self._tools.events.tell(ticket.job_id, ticket.attempt, status, to_fields(ending))
+        return JobStream(self._tools.log, attempt.site_id, ticket.job_id, ticket.attempt)
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """What a write gives, as soon as PostgreSQL answers; a lasting outage ends with a stop."""
@@ -200,13 +208,6 @@ class Refused(Exception):
     def __init__(self, ending: Ending) -> None:
         super().__init__()
         self.ending = ending
-
-
-def to_fields(ending: Ending) -> dict[str, object]:
-    """What those who watch a job are told of its end."""
-    if ending.error_code is None:
-        return {}
-    return {"error": {"code": ending.error_code, "message": ending.error_message}}
 
 
 def _unknown_kind(attempt: Attempt) -> Ending:

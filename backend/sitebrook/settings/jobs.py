@@ -35,7 +35,7 @@ class JobSettings:
         least=0.001,
     )
     blocked_s: float = setting(
-        10.0,
+        15.0,
         "SITEBROOK_JOB_BLOCKED_S",
         "a job that blocks its whole process for longer is marked failed",
         least=0.001,

@@ -79,7 +79,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
             prices=PriceTable(settings.models),
         )
     )
-    jobs = build_jobs(settings)
+    jobs = build_jobs(settings, events)
     works = runs_jobs and settings.jobs.in_server
     return Parts(
         settings=settings,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sitebrook.events.log import EventLog
 from sitebrook.jobs.connections import Connections
-from sitebrook.jobs.context import NoEvents
 from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.housekeeping import housekeeping
 from sitebrook.jobs.kinds import JobKinds
@@ -13,11 +13,11 @@ from sitebrook.settings import Settings
 _CONNECTIONS = 4
 
 
-def build_jobs(settings: Settings) -> ProcrastinateEngine:
+def build_jobs(settings: Settings, log: EventLog) -> ProcrastinateEngine:
     """The engine over the configured database."""
     connections = Connections(settings.database.url or "", size=_CONNECTIONS)
     kinds = JobKinds([housekeeping(connections, settings.jobs)])
-    return ProcrastinateEngine(connections, kinds, settings.jobs, NoEvents())
+    return ProcrastinateEngine(connections, kinds, settings.jobs, log)
 
 
 def to_worker_options(settings: Settings) -> WorkerOptions:
