@@ -13,6 +13,7 @@ from litestar.di import Provide
 from sitebrook.api import (
     chat,
     documents,
+    jobs,
     models,
     operations,
     pages,
@@ -36,7 +37,7 @@ from sitebrook.api.latency import Measuring
 from sitebrook.api.ticker import Ticker
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import log_answer
-from sitebrook.wiring import build_parts, build_tracing
+from sitebrook.wiring.process import build_parts, build_tracing
 
 _HANDLERS: Final = (
     chat.chat_completions,
@@ -56,6 +57,10 @@ _HANDLERS: Final = (
     operations.report_latency,
     operations.report_metrics,
     usage.report_usage,
+    jobs.list_site_jobs,
+    jobs.read_job,
+    jobs.cancel_job,
+    jobs.retry_job,
     pages.open_start,
     pages.show_demo,
     pages.show_source,

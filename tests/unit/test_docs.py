@@ -116,7 +116,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
         command: click.Command = cli
         rest = list(words)
         while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            found = command.commands.get(rest.pop(0))
+            found = command.get_command(click.Context(command), rest.pop(0))
             assert found is not None, words
             command = found
         options = {name for one in command.params for name in one.opts} | {"--help", "-h"}
@@ -134,7 +134,9 @@ def test_every_command_is_documented() -> None:
         for words in commands(page.read_text("utf-8"))
     }
     names: set[str] = set()
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
         inner = command.commands if isinstance(command, click.Group) else {}
         names |= {f"{name} {one}" for one in inner} or {name}
     missing = {name for name in names if not any(one.startswith(name) for one in documented)}

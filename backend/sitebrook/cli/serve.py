@@ -31,7 +31,7 @@ from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
 from sitebrook.telemetry.peers import METRICS_FOLDER, clear_peers
-from sitebrook.wiring import build_parts
+from sitebrook.wiring.process import build_parts
 
 DEMO_ENV: Final = "demo.env"
 

@@ -10,17 +10,17 @@ from sitebrook.access import choice
 from sitebrook.access.sites import Site
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
-from sitebrook.wiring import session
+from sitebrook.wiring import database, session
 
 
 def open_database(settings: Settings) -> AbstractContextManager[str]:
     """The address of the configured or the embedded database for the length of a block."""
-    return session.open_database(settings, print_notice)
+    return database.open_database(settings, print_notice)
 
 
-def hold_database(settings: Settings) -> AbstractContextManager[session.HeldDatabase]:
+def hold_database(settings: Settings) -> AbstractContextManager[database.HeldDatabase]:
     """The same, with a way to leave it at once."""
-    return session.hold_database(settings, print_notice)
+    return database.hold_database(settings, print_notice)
 
 
 def open_parts(settings: Settings) -> AbstractAsyncContextManager[Parts]:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
 from sitebrook.events.log import EventLog
 from sitebrook.jobs.connections import Connections
-from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.housekeeping import housekeeping
 from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 from sitebrook.settings import Settings
 
-_CONNECTIONS = 4
+if TYPE_CHECKING:  # an idle worker does without them, which take twice as much as it has
+    from sitebrook.parts import Parts
+
+# Statements of a worker are short; its handlers have connections of their own.
+_CONNECTIONS: Final = 4
+
+OpenParts = Callable[[], "Awaitable[Parts]"]
 
 
-def build_jobs(settings: Settings, log: EventLog) -> ProcrastinateEngine:
-    """The engine over the configured database."""
+def build_jobs(settings: Settings, log: EventLog, open_parts: OpenParts) -> ProcrastinateEngine:
+    """The engine over the configured database; handlers get the parts when they need them."""
     connections = Connections(settings.database.url or "", size=_CONNECTIONS)
-    kinds = JobKinds([housekeeping(connections, settings.jobs)])
+    kinds = build_kinds(settings, connections, open_parts)
     return ProcrastinateEngine(connections, kinds, settings.jobs, log)
 
 
-def to_worker_options(settings: Settings) -> WorkerOptions:
-    """How the worker inside the server works."""
-    return WorkerOptions(concurrency=settings.jobs.concurrency, drain_s=settings.server.drain_s)
+def build_kinds(settings: Settings, connections: Connections, open_parts: OpenParts) -> JobKinds:
+    """Every kind of job that there is."""
+    del open_parts  # no kind needs the parts yet
+    return JobKinds([housekeeping(connections, settings.jobs)])

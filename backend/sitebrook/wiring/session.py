@@ -5,51 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
-from sitebrook.db import embedded
 from sitebrook.db.migrate import migrate
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
-from sitebrook.wiring import build_parts
+from sitebrook.wiring.database import Notify, open_database
+from sitebrook.wiring.process import build_parts
 
 T = TypeVar("T")
-Notify = Callable[[str], object]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HeldDatabase:
-    """A database that this process uses; ``leave_unwaited`` is for one that ends in the block."""
-
-    url: str
-    leave_unwaited: Callable[[], None] = lambda: None
-
-
-@contextlib.contextmanager
-def hold_database(settings: Settings, notify: Notify) -> Generator[HeldDatabase]:
-    """The configured database, or the embedded one, which is started if need be.
-
-    An embedded one that this process started ends with the block, unless others use it by then.
-    ``notify`` takes a line for the operator.
-    """
-    if settings.database.url:
-        yield HeldDatabase(settings.database.url)
-        return
-    server = embedded.start(settings.server.data_dir)
-    try:
-        if server.notice:
-            notify(server.notice)
-        yield HeldDatabase(server.url, server.leave_unwaited)
-    finally:
-        server.leave(settings.server.data_dir)
-
-
-@contextlib.contextmanager
-def open_database(settings: Settings, notify: Notify) -> Generator[str]:
-    """The address of the database of ``hold_database``."""
-    with hold_database(settings, notify) as held:
-        yield held.url
 
 
 @contextlib.asynccontextmanager

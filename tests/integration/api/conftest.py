@@ -20,6 +20,9 @@ from sitebrook.db.engine import Database
 EARLY_START_S = 1.0
 KEEP_ALIVE_S = 0.3
 _CONFIG = """
+[jobs]
+in_server = false
+
 [server]
 early_start_s = {early_start_s}
 keep_alive_s = {keep_alive_s}

@@ -16,7 +16,7 @@ from sitebrook.parts import Parts
 from sitebrook.providers.protocol import PromptMessage
 from sitebrook.settings import DatabaseSettings, ProviderSettings, Settings
 from sitebrook.telemetry.latency import Timings
-from sitebrook.wiring import build_parts
+from sitebrook.wiring.process import build_parts
 
 _DELIVERY = "# Delivery\n\nDelivery costs 7 euros.\n\nParcels arrive within three working days.\n"
 

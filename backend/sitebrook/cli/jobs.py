@@ -1,0 +1,146 @@
+"""``sitebrook jobs``: background jobs, listed, shown, cancelled, started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import click
+import msgspec
+
+from sitebrook.cli.administration import site_option
+from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.tables import to_table
+from sitebrook.errors import NotFound
+from sitebrook.jobs.job import ENDED, Job, Status
+from sitebrook.jobs.listing import JobQuery, find_job, list_jobs
+from sitebrook.parts import Parts
+from sitebrook.settings import Settings
+
+_HEAD: Final = ("ID", "KIND", "STATUS", "ATTEMPT", "CREATED", "NOTE")
+_NOTE_CHARACTERS: Final = 60
+_AFTER_OPTION: Final = click.option("--after", metavar="ID", help="Those made before this job.")
+_LIMIT_OPTION: Final = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many."
+)
+
+
+@click.group("jobs")
+def jobs_group() -> None:
+    """List, show, cancel and retry background jobs."""
+
+
+@jobs_group.command("list")
+@site_option
+@click.option("--status", type=click.Choice([one.value for one in Status]), help="Only these.")
+@click.option("--kind", help="Only jobs of this kind.")
+@_LIMIT_OPTION
+@_AFTER_OPTION
+@click.pass_obj
+def list_command(
+    settings: Settings,
+    site_name: str | None,
+    status: str | None,
+    kind: str | None,
+    limit: int,
+    after: str | None,
+) -> None:
+    """List jobs, newest first, of all sites or of one."""
+    chosen = None if status is None else Status(status)
+    query = JobQuery(status=chosen, kind=kind, limit=limit, after=after)
+    _print_page(settings, site_name, query)
+
+
+@jobs_group.command("dead")
+@site_option
+@_LIMIT_OPTION
+@_AFTER_OPTION
+@click.pass_obj
+def dead_command(settings: Settings, site_name: str | None, limit: int, after: str | None) -> None:
+    """List jobs that failed for good; `sitebrook jobs retry` starts one anew."""
+    query = JobQuery(status=Status.FAILED, limit=limit, after=after)
+    _print_page(settings, site_name, query)
+
+
+@jobs_group.command("show")
+@click.argument("job_id", metavar="ID")
+@click.pass_obj
+def show_command(settings: Settings, job_id: str) -> None:
+    """Show everything about a job, as JSON."""
+
+    async def read() -> Job:
+        async with open_parts(settings) as parts:
+            return await _find(parts, job_id)
+
+    click.echo(msgspec.json.format(msgspec.json.encode(asyncio.run(read())), indent=2).decode())
+
+
+@jobs_group.command("cancel")
+@click.argument("job_id", metavar="ID")
+@click.pass_obj
+def cancel_command(settings: Settings, job_id: str) -> None:
+    """Cancel a job; a running one is told to end."""
+
+    async def cancel() -> Job:
+        async with open_parts(settings) as parts:
+            await _find(parts, job_id)
+            await parts.jobs.cancel(job_id)
+            return await _find(parts, job_id)
+
+    found = asyncio.run(cancel())
+    if found.status in ENDED:
+        click.echo(f"{found.id} is {found.status}.")
+    else:
+        click.echo(f"{found.id} is {found.status} and has been told to end.")
+
+
+@jobs_group.command("retry")
+@click.argument("job_id", metavar="ID")
+@click.pass_obj
+def retry_command(settings: Settings, job_id: str) -> None:
+    """Start a failed or cancelled job anew, with all of its attempts."""
+
+    async def retry() -> tuple[Job, bool]:
+        async with open_parts(settings) as parts:
+            found = await _find(parts, job_id)
+            return found, await parts.jobs.retry(job_id)
+
+    found, is_queued = asyncio.run(retry())
+    if not is_queued:
+        raise click.ClickException(
+            f"{found.id} is {found.status}; only failed and cancelled jobs can be started anew."
+        )
+    click.echo(f"{found.id} is queued.")
+
+
+def _print_page(settings: Settings, site_name: str | None, query: JobQuery) -> None:
+    async def read() -> Sequence[Job]:
+        async with open_parts(settings) as parts:
+            # Without --site all sites are meant, also where a key in the environment names one.
+            site_id = None if site_name is None else (await choose_site(parts, site_name)).id
+            of_site = dataclasses.replace(query, site_id=site_id)
+            return (await list_jobs(parts.database, of_site)).jobs
+
+    click.echo(to_table(_HEAD, [_to_row(job) for job in asyncio.run(read())]))
+
+
+def _to_row(job: Job) -> tuple[str, ...]:
+    note = job.error_message or ""
+    if job.cancel_requested_at is not None and job.status not in ENDED:
+        note = "told to end"
+    if len(note) > _NOTE_CHARACTERS:
+        note = f"{note[: _NOTE_CHARACTERS - 1]}…"
+    made = f"{job.created_at:%Y-%m-%d %H:%M:%S}"
+    return job.id, job.kind, job.status, str(job.attempt), made, note
+
+
+async def _find(parts: Parts, job_id: str) -> Job:
+    found = await find_job(parts.database, job_id)
+    if found is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return found
+
+
+COMMANDS: Final[tuple[click.Command, ...]] = (jobs_group,)

@@ -1,0 +1,170 @@
+"""The objects of one process that serves, or runs a command."""
+
+from __future__ import annotations
+
+from sitebrook import __version__
+from sitebrook.access.gate import Gate
+from sitebrook.access.limits import ProcessLimiter
+from sitebrook.access.redis_limits import RedisLimiter
+from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.open_answers import OpenAnswers
+from sitebrook.chat.service import ChatParts, ChatService
+from sitebrook.chat.turns import TurnStore
+from sitebrook.chat.writer import TurnWriter
+from sitebrook.compute.pool import ComputePool
+from sitebrook.db.direct import DirectConnection
+from sitebrook.db.engine import Database
+from sitebrook.db.redis import RedisConnection
+from sitebrook.errors import StartError
+from sitebrook.events.log import EventLog
+from sitebrook.events.redis_log import RedisLog
+from sitebrook.events.ring_log import RingLog
+from sitebrook.ingestion.ingest import Ingester
+from sitebrook.ingestion.reading import Reader
+from sitebrook.jobs.engine import JobEngine, JobWorker, WorkerOptions
+from sitebrook.parts import Parts
+from sitebrook.providers.http_client import HttpClient
+from sitebrook.providers.prices import PriceTable
+from sitebrook.providers.registry import Providers
+from sitebrook.providers.router import Router
+from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
+from sitebrook.retrieval.keywords import KeywordIndexes
+from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
+from sitebrook.retrieval.onnx.folder import read_folder
+from sitebrook.retrieval.search import Searcher
+from sitebrook.retrieval.site_embedders import SiteEmbedders
+from sitebrook.settings import EmbeddingSettings, Settings
+from sitebrook.telemetry.latency import LatencyRecorder
+from sitebrook.telemetry.logs import count_dropped_lines
+from sitebrook.telemetry.metrics import Metrics, Sources
+from sitebrook.telemetry.peers import METRICS_FOLDER, WorkerPeers
+from sitebrook.telemetry.tracing import Tracing, open_tracing
+from sitebrook.wiring.jobs import build_jobs
+
+
+def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
+    """The objects of this process; call it inside the event loop that will use them.
+
+    With ``runs_jobs`` it has a worker, unless the settings say that others run the jobs.
+
+    Raises StartError without a database address.
+    """
+    if not settings.database.url:
+        raise StartError("No database: set DATABASE_URL, or start with `sitebrook serve`.")
+    database = Database(settings.database.url, pool_size=settings.database.pool_size)
+    embedders = _build_embedders(settings, database)
+    retrieval = settings.retrieval
+    indexes = KeywordIndexes(retrieval)
+    searcher = Searcher(database, embedders.all, indexes, retrieval)
+    compute = ComputePool(settings.compute)
+    writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
+    redis = RedisConnection(settings.redis) if settings.redis.url else None
+    events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
+    metrics = _build_metrics(settings, database, writer, redis, events)
+    peers = None
+    if settings.worker:
+        peers = WorkerPeers(settings.server.data_dir / METRICS_FOLDER, settings.worker)
+        metrics.peers = peers
+    providers = Providers(settings.providers, settings.models, HttpClient(), observer=metrics)
+    router = Router(providers, settings.upstream)
+    gate = Gate(database)
+    conversations = Conversations(database)
+    chat = ChatService(
+        ChatParts(
+            searcher=searcher,
+            router=router,
+            conversations=conversations,
+            writer=writer,
+            sign_source=gate.sign_source,
+            limits=settings.limits,
+            prices=PriceTable(settings.models),
+        )
+    )
+
+    async def open_parts() -> Parts:
+        return parts
+
+    jobs = build_jobs(settings, events, open_parts)
+    works = runs_jobs and settings.jobs.in_server
+    parts = Parts(
+        settings=settings,
+        database=database,
+        compute=compute,
+        redis=redis,
+        events=events,
+        gate=gate,
+        limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
+        embedders=embedders,
+        searcher=searcher,
+        ingester=Ingester(database, embedders.find, Reader(compute, settings), settings),
+        router=router,
+        conversations=conversations,
+        writer=writer,
+        chat=chat,
+        jobs=jobs,
+        worker=_build_worker(settings, jobs) if works else None,
+        open_answers=OpenAnswers(),
+        latency=LatencyRecorder(settings.telemetry.latency_window),
+        metrics=metrics,
+        peers=peers,
+    )
+    return parts
+
+
+def _build_worker(settings: Settings, jobs: JobEngine) -> JobWorker:
+    concurrency, drain_s = settings.jobs.concurrency, settings.server.drain_s
+    return jobs.worker(WorkerOptions(concurrency=concurrency, drain_s=drain_s))
+
+
+def build_tracing(settings: Settings) -> Tracing | None:
+    """What sends spans, when an endpoint is set. Raises StartError without its packages."""
+    endpoint = settings.telemetry.otlp_endpoint
+    return None if endpoint is None else open_tracing(endpoint, __version__)
+
+
+def _build_metrics(
+    settings: Settings,
+    database: Database,
+    writer: TurnWriter,
+    redis: RedisConnection | None,
+    events: EventLog,
+) -> Metrics:
+    sources = Sources(
+        turns_waiting=lambda: writer.waiting,
+        connections_in_use=lambda: database.connections_in_use,
+        connections_max=settings.database.pool_size,
+        log_lines_dropped=count_dropped_lines,
+        redis_faults=lambda: redis.faults if redis else 0,
+        redis_is_up=lambda: redis is not None and redis.is_up,
+        events=events.figures,
+    )
+    return Metrics(
+        [model.id for model in settings.models],
+        [provider.name for provider in settings.providers],
+        version=__version__,
+        sources=sources,
+    )
+
+
+def _build_embedders(settings: Settings, database: Database) -> SiteEmbedders:
+    """Every embedder that can be had; the first is the one of new sites."""
+    rows = [settings.embedding, *settings.embedders]
+    found = [_build_embedder(row) for row in rows if not row.is_keyless]
+    keyless = HashingEmbedder()
+    if settings.embedding.is_keyless:
+        return SiteEmbedders(database, keyless, *found)
+    return SiteEmbedders(database, *found, keyless)
+
+
+def _build_embedder(settings: EmbeddingSettings) -> Embedder:
+    if settings.folder is not None:
+        return OnnxEmbedder(
+            read_folder(settings.folder),
+            min_similarity=settings.min_similarity,
+            languages=frozenset(settings.languages) or None,
+            threads=settings.threads,
+        )
+    # Imported only here: the openai SDK takes a third of the start of a process without it.
+    from sitebrook.providers.embeddings import OpenAICompatibleEmbedder
+
+    return OpenAICompatibleEmbedder(settings)

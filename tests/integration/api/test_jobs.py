@@ -1,0 +1,133 @@
+"""A site's jobs for its server. Queues that nobody works on keep them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from tests.factories import make_key, make_site
+from tests.integration.api.client import PAGE_ORIGIN, Api, assert_is_error
+from tests.integration.jobs.engines import Engine, kind, open_engine
+
+from sitebrook.db.engine import Database
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def never(_context: object, _note: object) -> None:
+    raise AssertionError
+
+
+KINDS = [
+    kind("one", never, queue="nobody"),
+    kind("two", never, queue="nobody"),
+]
+
+
+class Site:
+    """A site with jobs, and the headers of its server."""
+
+    def __init__(self, site_id: str, headers: dict[str, str], engine: Engine) -> None:
+        self.id = site_id
+        self.headers = headers
+        self._engine = engine
+
+    async def enqueue(self, kind: str = "one") -> str:
+        return await self._engine.enqueue(kind, site_id=self.id)
+
+    async def set(self, job_id: str, assignments: str) -> None:
+        await self._engine.rows(f"UPDATE job SET {assignments} WHERE id = :id", id=job_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(session_database_url: str) -> AsyncIterator[Site]:
+    database = Database(session_database_url)
+    made = await make_site(database, name=f"Jobs {id(database)}", allowed_origins=(PAGE_ORIGIN,))
+    key = await make_key(database, made)
+    async with open_engine(database, KINDS) as engine:
+        yield Site(made.id, {"authorization": f"Bearer {key.value}"}, engine)
+    async with database.begin() as connection:
+        await connection.execute(sa.text("DELETE FROM site WHERE id = :id"), {"id": made.id})
+    await database.aclose()
+
+
+async def test_jobs_are_listed_page_by_page(api: Api, site: Site) -> None:
+    made = [await site.enqueue("two" if number == 1 else "one") for number in range(5)]
+    first = (await api.asend("GET", "/api/jobs?limit=3", None, site.headers)).json
+    assert [job["id"] for job in first["data"]] == made[:1:-1]
+    assert (first["has_more"], first["last_id"]) == (True, made[2])
+    after = f"/api/jobs?limit=3&after={made[2]}"
+    last = (await api.asend("GET", after, None, site.headers)).json
+    assert [job["id"] for job in last["data"]] == made[1::-1]
+    assert not last["has_more"]
+    of_kind = (await api.asend("GET", "/api/jobs?kind=two", None, site.headers)).json
+    assert [job["id"] for job in of_kind["data"]] == [made[1]]
+    await site.set(made[0], "status = 'failed'")
+    failed = (await api.asend("GET", "/api/jobs?status=failed", None, site.headers)).json
+    assert [job["id"] for job in failed["data"]] == [made[0]]
+
+
+async def test_a_job_shows_where_it_stands(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    await site.set(
+        job_id,
+        "status = 'waiting', attempt = 2, progress = '{\"done\": 3}', due_at = now(),"
+        " error_code = 'away', error_message = 'It does not answer.'",
+    )
+    job = (await api.asend("GET", f"/api/jobs/{job_id}", None, site.headers)).json
+    assert job.pop("created_at") <= job.pop("due_at")
+    assert job == {
+        "id": job_id,
+        "object": "job",
+        "kind": "one",
+        "status": "waiting",
+        "priority": "normal",
+        "attempt": 2,
+        "progress": {"done": 3},
+        "result": None,
+        "error": {"code": "away", "message": "It does not answer."},
+        "cancel_requested": False,
+        "started_at": None,
+        "finished_at": None,
+    }
+
+
+async def test_a_job_is_cancelled_and_started_anew(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    refused = await api.asend("POST", f"/api/jobs/{job_id}/retry", None, site.headers)
+    assert_is_error(refused, 400, code="job_not_ended")
+    for _ in range(2):  # the second changes nothing
+        cancelled = await api.asend("POST", f"/api/jobs/{job_id}/cancel", None, site.headers)
+        assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
+    again = await api.asend("POST", f"/api/jobs/{job_id}/retry", None, site.headers)
+    assert (again.status, again.json["status"], again.json["attempt"]) == (200, "queued", 2)
+    await site.set(job_id, "status = 'running'")
+    told = await api.asend("POST", f"/api/jobs/{job_id}/cancel", None, site.headers)
+    assert (told.json["status"], told.json["cancel_requested"]) == ("running", True)
+
+
+async def test_jobs_of_another_site_are_like_unknown_ones(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    other = api.site.server
+    for unknown in (job_id, "job_0000000000000000000000", "nonsense", "%00"):
+        for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry")):
+            reply = await api.asend(method, f"/api/jobs/{unknown}{path}", None, other)
+            assert_is_error(reply, 404, code="job_not_found")
+    page = (await api.asend("GET", f"/api/jobs?after={job_id}", None, other)).json
+    assert page["data"] == []
+    listed = (await api.asend("GET", "/api/jobs", None, other)).json
+    assert job_id not in {job["id"] for job in listed["data"]}
+
+
+async def test_jobs_are_for_secret_keys(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    for method, path in (("GET", ""), ("GET", f"/{job_id}"), ("POST", f"/{job_id}/cancel")):
+        reply = await api.asend(method, f"/api/jobs{path}", None, api.site.page)
+        assert_is_error(reply, 403, code="secret_key_required")
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "status=done"])
+async def test_a_list_that_cannot_be_meant_is_refused(api: Api, site: Site, query: str) -> None:
+    assert_is_error(await api.asend("GET", f"/api/jobs?{query}", None, site.headers), 400)
