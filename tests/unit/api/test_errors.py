@@ -31,6 +31,7 @@ _STATUS = {
     errors.ModelNotFound: 404,
     errors.LimitReached: 429,
     errors.Unavailable: 503,
+    errors.EmbedderSwitched: 503,
     errors.WorkFailed: 503,
     errors.RedisAway: 503,
     errors.ProviderError: 502,
