@@ -22,7 +22,7 @@ READY: Final = b"ready\n"
 STOP: Final = b"stop\n"
 STOP_NOW: Final = b"stop now\n"
 _START_S: Final = 60.0
-# A worker that lives this long counts as started well.
+# A worker that serves this long counts as started well.
 _SETTLED_S: Final = 10.0
 _MOST_FAILURES: Final = 5
 _FIRST_PAUSE_S: Final = 0.25
@@ -77,6 +77,19 @@ class _Worker:
         if self.process.returncode is None:
             self.process.kill()
 
+    def terminate(self) -> None:
+        """Ends it at once while it does not listen for commands yet, and else as a stop does."""
+        if self.process.returncode is None:
+            self.process.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a worker ended, and for how long it had served; 0 when it never did."""
+
+    status: int
+    served_s: float
+
 
 class Workers:
     """The workers of one port, each with a listening socket of it.
@@ -98,6 +111,8 @@ class Workers:
         self._listeners = listeners
         self._cut_off = cut_off
         self._running: dict[int, _Worker] = {}
+        # Those of them that do not serve yet.
+        self._starting: set[int] = set()
         self._ready: set[int] = set()
         self._last_command: bytes | None = None
         self._is_stopping = asyncio.Event()
@@ -126,8 +141,13 @@ class Workers:
             self._cut_off(self._drain_s + _STOP_S)
         self._is_stopping.set()
         self._last_command = command
-        for worker in self._running.values():
-            worker.tell(command)
+        for index in self._running:
+            self._tell(index, command)
+
+    def _tell(self, index: int, command: bytes) -> None:
+        self._running[index].tell(command)
+        if index in self._starting:  # it has nothing to end, and its start may outlast the stop
+            self._running[index].terminate()
 
     def _kill_all(self) -> None:
         for index, worker in self._running.items():
@@ -136,37 +156,45 @@ class Workers:
 
     async def _keep(self, index: int, announce: Callable[[], None]) -> None:
         """One worker after the other under this index."""
-        loop = asyncio.get_running_loop()
         failures = 0
         while not self._is_stopping.is_set():
-            began_at = loop.time()
-            status = await self._run_one(index, announce)
+            end = await self._run_one(index, announce)
             if self._is_stopping.is_set():
                 # Who connects now must come to a worker that still refuses, or be refused.
                 self._listeners[index - 1].close()
                 return
-            failures = failures + 1 if loop.time() - began_at < _SETTLED_S else 0
-            _LOG.error("a worker has ended", extra={"worker": index, "status": status})
+            failures = failures + 1 if end.served_s < _SETTLED_S else 0
+            _LOG.error("a worker has ended", extra={"worker": index, "status": end.status})
             if len(self._ready) < self._count or failures >= _MOST_FAILURES:
-                self._give_up(index, status, failures)
+                self._give_up(index, end.status, failures)
             elif failures:
                 await self._pause(_FIRST_PAUSE_S * 2 ** (failures - 1))
 
-    async def _run_one(self, index: int, announce: Callable[[], None]) -> int:
-        """The exit status of a new worker, when it has ended."""
+    async def _run_one(self, index: int, announce: Callable[[], None]) -> _End:
+        """A new worker, until it has ended."""
+        loop = asyncio.get_running_loop()
         worker = await _Worker.start(index, self._listeners[index - 1], self._url)
         self._running[index] = worker
+        self._starting.add(index)
         if self._last_command is not None:  # the signal came in between
-            worker.tell(self._last_command)
+            self._tell(index, self._last_command)
         try:
-            if await worker.has_started() and index not in self._ready:
-                self._ready.add(index)
-                if len(self._ready) == self._count and not self._is_stopping.is_set():
-                    announce()
-            return await worker.process.wait()
+            if not await worker.has_started():
+                return _End(await worker.process.wait(), 0)
+            began_at = loop.time()
+            self._starting.discard(index)
+            self._note_ready(index, announce)
+            return _End(await worker.process.wait(), loop.time() - began_at)
         finally:
             del self._running[index]
+            self._starting.discard(index)
             worker.writer.close()
+
+    def _note_ready(self, index: int, announce: Callable[[], None]) -> None:
+        if index not in self._ready:
+            self._ready.add(index)
+            if len(self._ready) == self._count and not self._is_stopping.is_set():
+                announce()
 
     def _give_up(self, index: int, status: int, failures: int) -> None:
         times = f"{failures} times soon after its start" if failures > 1 else "during the start"

@@ -155,4 +155,5 @@ async def test_a_worker_that_dies_again_and_again_ends_the_server(
                     await asyncio.sleep(0.02)
             assert server.process.returncode == 1
             assert "Worker 1 ended 5 times soon after its start, with status -9" in server.log
-            assert len(killed) == 5
+            # The first one may have served for long while the server was made ready.
+            assert len(killed) in {5, 6}
