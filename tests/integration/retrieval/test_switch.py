@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -13,18 +13,22 @@ from tests.integration.retrieval.stored import EMBEDDER, make_document, store
 from tests.integration.retrieval.synthetic import NAME, make_vectors
 
 from sitebrook.access.sites import Site
+from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import InvalidRequest, ProviderError, Unavailable
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.retrieval.switch import SwitchProgress, stop_switch, switch_embedder
-from sitebrook.settings import RetrievalSettings, Settings
+from sitebrook.settings import ComputeSettings, RetrievalSettings, Settings
+
+MakeIngester = Callable[..., Ingester]
 
 
 class Other(HashingEmbedder):
@@ -60,8 +64,19 @@ async def by_embedder(database: Database, site_id: str) -> dict[str, int]:
         return {row[0]: row[1] for row in rows}
 
 
-def make_ingester(database: Database, *embedders: Embedder) -> Ingester:
-    return Ingester(database, SiteEmbedders(database, *embedders).find, Settings())
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    pool = ComputePool(ComputeSettings(children=1))
+    yield Reader(pool, Settings())
+    asyncio.run(pool.aclose())
+
+
+@pytest.fixture
+def make_ingester(database: Database, reader: Reader) -> MakeIngester:
+    def make(*embedders: Embedder) -> Ingester:
+        return Ingester(database, SiteEmbedders(database, *embedders).find, reader, Settings())
+
+    return make
 
 
 async def test_a_switch_replaces_every_vector(database: Database) -> None:
@@ -115,18 +130,20 @@ async def test_a_switch_that_failed_goes_on_from_where_it_was(database: Database
     assert await by_embedder(database, large.site_id) == {"other-8": 400}
 
 
-async def test_documents_stored_meanwhile_get_both_vectors(database: Database) -> None:
+async def test_documents_stored_meanwhile_get_both_vectors(
+    database: Database, make_ingester: MakeIngester
+) -> None:
     site, target = await fill(database), Other()
     failing = Other()
     failing.fails_after = 0
     with pytest.raises(ProviderError):
         await switch_embedder(database, site.id, failing)
-    await make_ingester(database, EMBEDDER, target).ingest_document(
+    await make_ingester(EMBEDDER, target).ingest_document(
         site, RawDocument("new.md", "A new text.")
     )
     assert await by_embedder(database, site.id) == {EMBEDDER.name: 7, "other-8": 1}
     # The new one fails: the document is stored all the same, and the switch makes its vector.
-    await make_ingester(database, EMBEDDER, failing).ingest_document(
+    await make_ingester(EMBEDDER, failing).ingest_document(
         site, RawDocument("newer.md", "A newer text.")
     )
     assert await by_embedder(database, site.id) == {EMBEDDER.name: 8, "other-8": 1}
@@ -136,7 +153,7 @@ async def test_documents_stored_meanwhile_get_both_vectors(database: Database) -
 
 
 async def test_a_document_that_meets_the_end_of_a_switch_is_embedded_again(
-    database: Database,
+    database: Database, make_ingester: MakeIngester
 ) -> None:
     site, target = await fill(database), Other()
 
@@ -148,16 +165,18 @@ async def test_a_document_that_meets_the_end_of_a_switch_is_embedded_again(
                 await switch_embedder(database, site.id, target)
             return await super().embed(texts)
 
-    stored = await make_ingester(database, Slow(), target).ingest_document(
+    stored = await make_ingester(Slow(), target).ingest_document(
         site, RawDocument("new.md", "A new text.")
     )
     assert stored.status == "added"
     assert await by_embedder(database, site.id) == {"other-8": 7}
 
 
-async def test_a_switch_amid_changes_leaves_one_vector_for_each_chunk(database: Database) -> None:
+async def test_a_switch_amid_changes_leaves_one_vector_for_each_chunk(
+    database: Database, make_ingester: MakeIngester
+) -> None:
     site, target = await fill(database), Other()
-    ingester = make_ingester(database, EMBEDDER, target)
+    ingester = make_ingester(EMBEDDER, target)
 
     async def write(name: str) -> None:
         for at in range(15):
@@ -209,9 +228,11 @@ async def test_a_site_without_documents_cannot_be_switched(database: Database) -
         await switch_embedder(database, site.id, Other())
 
 
-async def test_unchanged_chunks_keep_their_vectors(database: Database) -> None:
+async def test_unchanged_chunks_keep_their_vectors(
+    database: Database, make_ingester: MakeIngester
+) -> None:
     site, embedder = await make_site(database), Other()
-    ingester = make_ingester(database, embedder)
+    ingester = make_ingester(embedder)
     long = "A sentence that fills the page. " * 30
     await ingester.ingest_document(site, RawDocument("a.md", f"# T\n\n## A\n\n{long}\n\n## B\n\nx"))
     first = embedder.texts
