@@ -23,11 +23,17 @@ _NO_CHARSET: Final = re.compile(r"undefined|idna|punycode|(?:raw.?)?unicode.?esc
 # What nobody sees and a model would read: zero-width and bidirectional controls, soft hyphens,
 # interlinear marks, tag characters, variation selectors that can carry text, control characters.
 _INVISIBLE: Final = re.compile(
-    "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f"
-    "\\u202a-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e0fff]"
-    # Joiners have a meaning inside Persian, Indic scripts and emoji only.
-    "|(?<![^\\x00-\\u02ff])[\\u200c\\u200d]|[\\u200c\\u200d](?![^\\x00-\\u02ff])"
+    "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\xad\\u034f\\u061c\\u180e\\u200b\\u200e\\u200f"
+    "\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\\U000e0000-\\U000e0fff]+"
+    # One variation selector chooses a form of the character before it; more are a code.
+    "|(?<=[\\ufe00-\\ufe0f])[\\ufe00-\\ufe0f]+"
 )
+# Joiners have a meaning inside Persian, Indic scripts and emoji only.
+_JOINERS: Final = re.compile(
+    "(?<![^\\x00-\\u02ff])[\\u200c\\u200d]|[\\u200c\\u200d](?![^\\x00-\\u02ff])"
+)
+_ASCII_LINE_ENDS: Final = bytes.maketrans(b"\r\x0b\x0c", b"\n\n\n")
+_ASCII_INVISIBLE: Final = bytes(one for one in (*range(32), 127) if one not in b"\t\n\r\x0b\x0c")
 _LINE_ENDS: Final = re.compile("\\r\\n?|[\\x0b\\x0c\\x85\\u2028\\u2029]")
 
 
@@ -58,9 +64,13 @@ def decode(content: bytes, *, is_html: bool = False, charset: str | None = None)
 
 def clean(text: str) -> str:
     """The text with plain line ends and without characters that nobody sees."""
-    if not text.isascii():
-        # A lone surrogate can come in JSON and cannot be stored.
-        text = text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():  # ten times as fast as the patterns
+        plain = text.encode("ascii").replace(b"\r\n", b"\n")
+        return plain.translate(_ASCII_LINE_ENDS, _ASCII_INVISIBLE).decode("ascii")
+    # A lone surrogate can come in JSON and cannot be stored.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if "\u200c" in text or "\u200d" in text:
+        text = _JOINERS.sub("", text)
     return _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text))
 
 

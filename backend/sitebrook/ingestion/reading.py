@@ -17,7 +17,9 @@ from sitebrook.settings import Settings
 
 _LOG: Final = logging.getLogger(__name__)
 # Errors that say something about this installation, not about a document.
-_OURS: Final = frozenset({"ImportError", "ModuleNotFoundError", "OSError", "PermissionError"})
+_OURS: Final = frozenset(
+    {"ImportError", "ModuleNotFoundError", "OSError", "PermissionError", "NameError", "SyntaxError"}
+)
 _READ: Final = Work("sitebrook.ingestion.parsing:read", ReadRequest, ReadDocument)
 
 

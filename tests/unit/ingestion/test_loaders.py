@@ -107,10 +107,20 @@ def test_a_page_without_main_loses_header_and_footer() -> None:
         ("na\u200bï\u202eve\u200d", "a.txt"),
         ("naïve\x00\x07", "a.txt"),
         ("na\U000e0041\U000e0042ïve\ufeff", "a.txt"),
+        ("na\u034fï\u3164ve\uffa0", "a.txt"),
     ],
 )
 def test_text_is_decoded_and_cleaned(content: bytes | str, source: str) -> None:
     assert read(content, source).text == "naïve"
+
+
+def test_one_variation_selector_stays_and_a_row_of_them_is_none() -> None:
+    assert read("❤\ufe0f x\ufe01\ufe02\ufe03y", "a.txt").text == "❤\ufe0f x\ufe01y"
+
+
+def test_line_ends_of_every_kind_become_one() -> None:
+    assert read("a\r\nb\rc\x0bd\x0ce", "a.txt").text == "a\nb\nc\nd\ne"
+    assert read("ä\r\nb\rc\x85d\u2028e", "a.txt").text == "ä\nb\nc\nd\ne"
 
 
 def test_joiners_stay_where_they_have_a_meaning() -> None:

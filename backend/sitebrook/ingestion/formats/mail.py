@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import email.policy
 from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from typing import Any, Final, cast
 
-from sitebrook.ingestion.decoding import clean, decode
+from sitebrook.ingestion.decoding import clean, decode, refused
 from sitebrook.ingestion.html import read_html
 from sitebrook.ingestion.sections import Outline
 
@@ -21,7 +22,8 @@ _FORWARDED_LEVEL: Final = 2
 
 def read_mail(content: bytes, outline: Outline) -> None:
     """Adds the message and those forwarded inside it; attached files are named, not read."""
-    message = BytesParser(policy=email.policy.default).parsebytes(content)
+    # Not with the newer policy: it takes a third of a millisecond for each header it looks at.
+    message = BytesParser().parsebytes(content)
     _add_message(message, outline, level=1)
     outline.close()
 
@@ -66,6 +68,8 @@ def _parts(message: Message) -> Iterator[Message]:
             waiting += [chosen] if (chosen := _choose(_inside(part))) is not None else []
         else:
             waiting += reversed(_inside(part))
+    if waiting:
+        raise refused(f"it has more than {_MAX_PARTS:,} parts")
 
 
 def _inside(part: Message) -> list[Message]:
@@ -90,10 +94,11 @@ def _text(part: Message) -> str:
 
 
 def _header(message: Message, name: str) -> str:
+    value = str(message.get(name) or "")
     try:
-        return _one_line(str(message.get(name) or ""))
-    except (ValueError, LookupError, IndexError, AttributeError, TypeError):
-        return ""  # the parser of headers gives up on some that are malformed
+        return _one_line(str(make_header(decode_header(value))))
+    except (ValueError, LookupError, HeaderParseError):
+        return _one_line(value)
 
 
 def _one_line(text: str) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from sitebrook.ingestion.formats.archive import Archive
+from sitebrook.ingestion.formats.office import to_whole
 from sitebrook.ingestion.formats.xml_stream import read_elements
 
 # ECMA-376 part 1, 18.8.30: built-in formats that show a date, a time of day, or both.
@@ -39,9 +40,10 @@ class NumberFormats:
                 if element.tag == "s:numFmt":
                     code = _LITERAL.sub("", element.get("formatCode", "").partition(";")[0])
                     elapsed = _ELAPSED.search(element.get("formatCode", ""))
-                    self._codes[_whole(element.get("numFmtId", ""))] = "h:mm" if elapsed else code
+                    format_id = to_whole(element.get("numFmtId")) or 0
+                    self._codes[format_id] = "h:mm" if elapsed else code
                 else:
-                    self._styles = [_whole(one.get("numFmtId", "")) for one in element]
+                    self._styles = [to_whole(one.get("numFmtId")) or 0 for one in element]
 
     def show(self, value: str, style: str) -> str:
         """The number as a reader of the sheet sees it, about; what is no number as it is."""
@@ -49,7 +51,8 @@ class NumberFormats:
             number = float(value)
         except ValueError:
             return value
-        format_id = self._styles[_whole(style)] if _whole(style) < len(self._styles) else 0
+        at = to_whole(style) or 0
+        format_id = self._styles[at] if at < len(self._styles) else 0
         code = self._codes.get(format_id, "").lower() if format_id >= 0 else ""
         if "%" in code:
             decimals = _DECIMALS.search(code)
@@ -66,7 +69,3 @@ class NumberFormats:
             hours, seconds = divmod(round(days * _DAY_S), 3600)
             return f"{hours}:{seconds // 60:02d}:{seconds % 60:02d}"
         return moment.isoformat(" ") if has_time else moment.date().isoformat()
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() and text.isascii() else 0

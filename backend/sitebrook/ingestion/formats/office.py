@@ -11,6 +11,7 @@ from sitebrook.ingestion.formats.archive import Archive
 from sitebrook.ingestion.formats.xml_stream import read_elements, read_first
 
 _FALSE: Final = frozenset({"0", "false", "off", "none"})
+_DIGITS: Final = 9
 _TITLE_PART: Final = "docProps/core.xml"
 
 
@@ -53,6 +54,12 @@ def read_title(archive: Archive) -> str:
     with archive.open(_TITLE_PART) as source:
         title = read_first(source, "dc:title")
     return (title.text or "").strip() if title is not None else ""
+
+
+def to_whole(text: str | None) -> int | None:
+    """The whole number that an attribute says; None for anything else, and for absurd ones."""
+    is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return int(text) if text is not None and is_number else None
 
 
 def is_on(value: str | None) -> bool:

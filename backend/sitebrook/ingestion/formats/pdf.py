@@ -59,7 +59,8 @@ def _open(content: bytes) -> Any:
     try:
         document = _PDFIUM.PdfDocument(content)
     except _PDFIUM.PdfiumError as error:
-        if "password" in str(error).lower():
+        # PDFium takes some damage for a missing password too.
+        if "password" in str(error).lower() and b"/Encrypt" in content:
             raise refused("it is protected with a password; save it without one") from None
         raise refused(f"it is damaged, or no PDF ({error})") from None
     if not len(document):

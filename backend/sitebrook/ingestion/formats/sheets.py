@@ -13,12 +13,14 @@ from sitebrook.ingestion.formats.office import (
     is_on,
     read_relationships,
     read_title,
+    to_whole,
 )
 from sitebrook.ingestion.formats.xml_stream import read_elements
 from sitebrook.ingestion.sections import Outline
 
 _SHEET_LEVEL: Final = 2
 _MAX_COLUMNS: Final = 16_384
+_COLUMN_LETTERS: Final = 3
 # Above this many places a sheet is too sparse to be written with its empty ones.
 _MAX_PLACES: Final = 1_000_000
 
@@ -104,8 +106,8 @@ class _Reader:
             return _text(inline) if inline is not None else ""
         value = cell.findtext("s:v") or ""
         if kind == "s":
-            at = int(value) if value.isdecimal() else len(self._texts)
-            return self._texts[at] if at < len(self._texts) else ""
+            at = to_whole(value)
+            return self._texts[at] if at is not None and at < len(self._texts) else ""
         if kind == "b":
             return "TRUE" if value == "1" else "FALSE"
         if kind == "e":
@@ -116,7 +118,7 @@ class _Reader:
 def _column(place: str) -> int:
     """The number of the column, from 1, in a place such as AB12; 0 when it is none."""
     number = 0
-    for character in place:
+    for character in place[:_COLUMN_LETTERS]:
         if not "A" <= character <= "Z":
             break
         number = number * 26 + ord(character) - ord("A") + 1
@@ -128,10 +130,10 @@ def _is_hidden(element: Element) -> bool:
 
 
 def _hidden_columns(element: Element) -> set[int]:
-    first, last = element.get("min", ""), element.get("max", "")
-    if not _is_hidden(element) or not (first.isdecimal() and last.isdecimal()):
+    first, last = to_whole(element.get("min")), to_whole(element.get("max"))
+    if not _is_hidden(element) or first is None or last is None:
         return set()
-    return set(range(int(first), min(int(last), _MAX_COLUMNS) + 1))
+    return set(range(first, min(last, _MAX_COLUMNS) + 1))
 
 
 def _numeric_columns(row: Element) -> set[int]:

@@ -8,12 +8,13 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from sitebrook.ingestion.formats.archive import Archive
-from sitebrook.ingestion.formats.office import is_on
+from sitebrook.ingestion.formats.office import is_on, to_whole
 from sitebrook.ingestion.formats.xml_stream import read_elements
 
 _VALUE: Final = "w:val"
 _HEADING: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _CONTENTS: Final = re.compile(r"toc \d|toc heading|table of (?:figures|authorities)", re.IGNORECASE)
+_TINY_HALF_POINTS: Final = 2
 _LEVELS: Final = 9  # outline level 9 is body text
 
 
@@ -56,8 +57,8 @@ class Styles:
 def heading_level(properties: Element | None) -> int | None:
     """The level of a heading that paragraph properties give, from 1."""
     found = properties.find("w:outlineLvl") if properties is not None else None
-    value = found.get(_VALUE, "") if found is not None else ""
-    return int(value) + 1 if value.isdecimal() and int(value) < _LEVELS else None
+    level = to_whole(found.get(_VALUE)) if found is not None else None
+    return level + 1 if level is not None and level < _LEVELS else None
 
 
 def is_hidden(properties: Element | None) -> bool:
@@ -66,8 +67,8 @@ def is_hidden(properties: Element | None) -> bool:
         return False
     hidden = properties.find("w:vanish")
     size = properties.find("w:sz")
-    half_points = size.get(_VALUE, "") if size is not None else ""
-    is_tiny = half_points.isdecimal() and int(half_points) <= 2  # one point
+    half_points = to_whole(size.get(_VALUE)) if size is not None else None
+    is_tiny = half_points is not None and half_points <= _TINY_HALF_POINTS
     return is_tiny or (hidden is not None and is_on(hidden.get(_VALUE)))
 
 
