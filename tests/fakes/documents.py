@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def zipped(parts: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(
+    parts: Mapping[str, str | bytes], method: int = zipfile.ZIP_DEFLATED, level: int = 6
+) -> bytes:
     """An archive of these parts."""
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", method, compresslevel=1) as archive:
+    with zipfile.ZipFile(target, "w", method, compresslevel=level) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
     return target.getvalue()
@@ -115,7 +117,8 @@ def epub(pages: Mapping[str, str], *, spine: Sequence[str] | None = None, title:
             "META-INF/container.xml": container,
             "OEBPS/content.opf": package,
             **{f"OEBPS/{name}": page for name, page in pages.items()},
-        }
+        },
+        level=1,
     )
 
 
