@@ -7,7 +7,8 @@
     └── RequestError              the request is refused; has a status-independent meaning
         ├── InvalidRequest        the caller must change the request (param names the field)
         │   ├── BodyTooLarge      the body is over the limit
-        │   └── UnsupportedBody   the content type is not one we read
+        │   ├── UnsupportedBody   the content type is not one we read
+        │   └── AddressRefused    a web address that is not a public one
         ├── RequestTooSlow        the request did not arrive in time
         ├── NotAuthenticated      no key, or one that does not exist or was revoked
         ├── NotPermitted          the key may not do this, or not from this origin
@@ -17,6 +18,7 @@
         └── Unavailable           something we need does not answer; trying later may help
             ├── RedisAway         Redis does not answer, or takes no writes
             ├── WorkFailed            a child process gave no result; cause says why
+            ├── PageFailed        a page of a website did not come
             ├── EmbedderSwitched  vectors were made by another embedder than the site's
             └── ProviderError     an upstream failed; see its fields
                 └── ProviderNotAsked  it rests after failures, or has as much to do as it may
@@ -74,6 +76,12 @@ class UnsupportedBody(InvalidRequest):
     """The content type of the body is not one that this route reads."""
 
     code = "unsupported_media_type"
+
+
+class AddressRefused(InvalidRequest):
+    """A web address that may not be asked, because it is not a public one."""
+
+    code = "address_refused"
 
 
 class RequestTooSlow(RequestError):
@@ -153,6 +161,12 @@ class WorkFailed(Unavailable):
         super().__init__(message)
         self.cause = cause
         self.detail = detail
+
+
+class PageFailed(Unavailable):
+    """A page of a website did not come; the message completes "… because <message>"."""
+
+    code = "page_failed"
 
 
 class EmbedderSwitched(Unavailable):

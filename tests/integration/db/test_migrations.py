@@ -32,8 +32,9 @@ MIGRATE = (
 def tables() -> sa.MetaData:
     """What every module named tables declares."""
     package = Path(sitebrook.__file__).parent
-    for path in package.glob("*/tables.py"):
-        importlib.import_module(f"sitebrook.{path.parent.name}.tables")
+    for path in package.rglob("tables.py"):
+        names = path.relative_to(package.parent).with_suffix("").parts
+        importlib.import_module(".".join(names))
     return metadata
 
 

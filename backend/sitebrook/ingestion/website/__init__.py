@@ -1,0 +1,1 @@
+"""Websites as documents: addresses that may be asked, pages, crawls, what is kept of them."""

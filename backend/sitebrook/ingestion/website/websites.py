@@ -1,0 +1,110 @@
+"""Websites read into the knowledge of sites."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from sitebrook.access.sites import Site
+from sitebrook.compute.pool import ComputePool
+from sitebrook.db.engine import Database
+from sitebrook.db.locks import try_lock
+from sitebrook.db.tables import now
+from sitebrook.errors import Unavailable
+from sitebrook.ingestion.ingest import IngestedDocument
+from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.website.crawl import Crawl, CrawlParts, CrawlReport, PageReport
+from sitebrook.ingestion.website.fetcher import Fetched, Fetcher
+from sitebrook.ingestion.website.links import PageLinks, PageRequest, load_links
+from sitebrook.ingestion.website.sources import (
+    Source,
+    load_known,
+    remove_pages,
+    save_crawl,
+    save_page,
+)
+
+OnPage = Callable[[PageReport, int], object]
+
+
+class DocumentIngester(Protocol):
+    """Takes one document in."""
+
+    async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
+        """The document as stored. Raises InvalidRequest for one that cannot be taken in."""
+        ...
+
+
+class Websites:
+    """Crawls websites of sites; a page is a document whose source and address is the page's."""
+
+    def __init__(
+        self,
+        database: Database,
+        ingester: DocumentIngester,
+        pool: ComputePool,
+        open_fetcher: Callable[[], Fetcher] = Fetcher,
+    ) -> None:
+        self._database = database
+        self._ingester = ingester
+        self._pool = pool
+        self._open_fetcher = open_fetcher
+
+    async def crawl(self, site: Site, source: Source, on_page: OnPage | None = None) -> CrawlReport:
+        """What a crawl of the website did; ``on_page`` hears of each page and of how many wait.
+
+        Every page is kept when its fate is known, so that a crawl that broke off costs the next
+        one little. Raises Unavailable when another process is at it.
+        """
+        started_at = now()
+
+        async def keep(page: PageReport, waiting: int) -> None:
+            await save_page(self._database, source.id, page)
+            if on_page is not None:
+                on_page(page, waiting)
+
+        async with (
+            try_lock(self._database.url, "crawl", source.id) as lock,
+            self._fetching() as fetcher,
+        ):
+            if lock is None:
+                raise Unavailable("This website is being read already.")
+            parts = CrawlParts(
+                fetcher=fetcher,
+                store=_SitePages(self._database, self._ingester, site),
+                read_links=self._read_links,
+                on_page=keep,
+            )
+            known = await load_known(self._database, source.id)
+            report = await Crawl(parts, source.url, source.options, known).run()
+            await save_crawl(self._database, source.id, report, started_at)
+        return report
+
+    @asynccontextmanager
+    async def _fetching(self) -> AsyncGenerator[Fetcher]:
+        fetcher = self._open_fetcher()
+        try:
+            yield fetcher
+        finally:
+            await asyncio.shield(fetcher.aclose())
+
+    def _read_links(self, asked: PageRequest) -> Awaitable[PageLinks]:
+        return load_links(self._pool, asked)
+
+
+class _SitePages:
+    """The documents of one site as the pages of a website."""
+
+    def __init__(self, database: Database, ingester: DocumentIngester, site: Site) -> None:
+        self._database = database
+        self._ingester = ingester
+        self._site = site
+
+    async def store(self, page: Fetched) -> str:
+        raw = RawDocument(page.url, page.content, page.media_type or None, url=page.url)
+        return (await self._ingester.ingest_document(self._site, raw)).status
+
+    async def remove(self, url: str) -> None:
+        await remove_pages(self._database, self._site.id, [url])
