@@ -71,7 +71,7 @@ class Row:
 def to_text(results: Results, plan: Plan, cores: Cores, rounds: int) -> str:
     """All tables."""
     lines = [
-        f"{_processor()}; server on core {_listed(cores.server)}, client, upstream and database on "
+        f"{processor()}; server on core {_listed(cores.server)}, client, upstream and database on "
         f"{_listed(cores.load)}; medians of {rounds} rounds",
         "+ is what the way through a server adds to the direct way in the same round.",
     ]
@@ -84,9 +84,7 @@ def to_text(results: Results, plan: Plan, cores: Cores, rounds: int) -> str:
     rows = to_rows(results, plan)
     if rows:
         lines += ["", "Targets"]
-        lines += [
-            f"  {row.what:58}{row.value:>30}   {row.target:32}{_verdict(row)}" for row in rows
-        ]
+        lines += [f"  {row.what:58}{row.value:>30}   {row.target:32}{verdict(row)}" for row in rows]
     return "\n".join(lines)
 
 
@@ -94,7 +92,7 @@ def to_markdown(results: Results, plan: Plan) -> str:
     """The rows as the table of backend/README.md."""
     lines = ["| what | measured | target | reached |", "|---|---|---|---|"]
     lines += [
-        f"| {row.what} | {row.value} | {row.target} | {_verdict(row)} |"
+        f"| {row.what} | {row.value} | {row.target} | {verdict(row)} |"
         for row in to_rows(results, plan)
     ]
     return "\n".join(lines)
@@ -125,7 +123,7 @@ def _to_table(results: Results, scenario: str) -> list[str]:
         cells: list[str] = []
         for name, _, scale in columns:
             value = results.figure(scenario, target, name)
-            cells.append("-" if value is None else _number(value * scale))
+            cells.append("-" if value is None else show(value * scale))
         note = results.note(scenario, target)
         row = f"{target:12}" + "".join(f"{cell:>15}" for cell in cells)
         if all(cell == "-" for cell in cells):
@@ -172,14 +170,14 @@ def to_rows(results: Results, plan: Plan) -> list[Row]:
         value = figure(scenario, own, name)
         for sign, other, factor in bounds if value is not None else []:
             base = figure(scenario, other, name)
-            shown = f"{_number(value)} {unit}"
+            shown = f"{show(value)} {unit}"
             if not base or base <= 0:
                 why = "not finished" if results.note(scenario, other) else "no figure"
                 rows.append(Row(what, shown, f"{other}: {why}", None))
                 continue
             ratio = value / base
             mark = "*" if is_load_bound(results, scenario, other) else ""
-            times = f"{shown}, {_number(ratio, 3)} x {_number(base)}{mark}"
+            times = f"{shown}, {show(ratio, 3)} x {show(base)}{mark}"
             reached = ratio <= factor if sign == "<=" else ratio >= factor
             rows.append(Row(what, times, f"{sign} {factor:g} x {other}", reached))
 
@@ -227,14 +225,14 @@ def to_rows(results: Results, plan: Plan) -> list[Row]:
 def _most(what: str, value: float | None, bound: float, unit: str) -> list[Row]:
     if value is None:
         return []
-    return [Row(what, f"{_number(value)} {unit}", f"<= {bound:g} {unit}", value <= bound)]
+    return [Row(what, f"{show(value)} {unit}", f"<= {bound:g} {unit}", value <= bound)]
 
 
-def _verdict(row: Row) -> str:
+def verdict(row: Row) -> str:
     return {True: "yes", False: "NO", None: "-"}[row.is_reached]
 
 
-def _number(value: float, digits: int = 2) -> str:
+def show(value: float, digits: int = 2) -> str:
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.{digits}f}"
@@ -244,7 +242,7 @@ def _listed(cores: frozenset[int]) -> str:
     return ", ".join(map(str, sorted(cores)))
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:

@@ -34,6 +34,12 @@ class RedisServer:
         password = options.get("requirepass", "")
         self.url = f"unix://{f':{password}@' if password else ''}{self._socket}"
 
+    @property
+    def pid(self) -> int:
+        """Its process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it, with the options of the last time; returns when it answers."""
         assert REDIS_SERVER is not None

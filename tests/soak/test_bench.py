@@ -38,3 +38,11 @@ def test_the_streaming_bench_prints_its_tables_and_the_targets() -> None:
 def test_the_profile_bench_holds_its_load() -> None:
     printed = _bench("profile", "--load-only", "--seconds", "1", "--streams", "2")
     assert "us CPU of a chunk" in printed
+
+
+@pytest.mark.soak
+def test_the_events_bench_prints_its_table() -> None:
+    printed = _bench("events", "--tiny", "--markdown")
+    assert "missing" not in printed
+    for part in ("1 stream to 1,000 readers, through Redis", "CPU of a delta", "| what |"):
+        assert part in printed

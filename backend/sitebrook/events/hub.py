@@ -17,7 +17,7 @@ from sitebrook.events import entries
 from sitebrook.events.log import END, Event, Position, unknown_stream
 from sitebrook.events.replica import PAGE, Replica, to_missing
 from sitebrook.events.ring import Ring
-from sitebrook.events.scripts import keys_of
+from sitebrook.events.scripts import fields_of, snapshot_of
 from sitebrook.events.subscriber import Subscriber
 from sitebrook.settings import EventSettings
 
@@ -263,14 +263,14 @@ class Hub:
 
     async def _load(self, replica: Replica) -> None:
         """Reads what a replica has missed; when Redis is away, it is told to when it is back."""
-        key, meta_key, _ = keys_of(self._connection, replica.ring.stream)
+        key = replica.channel
         replica.begin_loading()
         try:
             has_more = True
             while has_more:
                 meta, last, page = await self._connection.execute_all(
                     [
-                        ("HMGET", meta_key, *_META),
+                        ("HMGET", fields_of(key), *_META),
                         ("XREVRANGE", key, "+", "-", "COUNT", 1),
                         ("XRANGE", key, replica.start, "+", "COUNT", PAGE),
                     ]
@@ -292,9 +292,14 @@ class Hub:
         return cast("list[Any]", await self._connection.execute(*command))
 
     async def _read_snapshot(self, replica: Replica) -> Event | None:
-        _, _, snapshot_key = keys_of(self._connection, replica.ring.stream)
-        found = await self._connection.execute("GET", snapshot_key)
-        return None if found is None else entries.decode_snapshot(found)
+        """What stands for all that is gone here, None when its writer never told."""
+        while True:
+            found = await self._connection.execute("GET", snapshot_of(replica.channel))
+            snapshot = None if found is None else entries.decode_snapshot(found)
+            if snapshot is not None and snapshot.seq >= replica.ring.first - 1:
+                return snapshot
+            if not await self.wait_settled():
+                return None
 
     async def _tick(self) -> None:
         while True:

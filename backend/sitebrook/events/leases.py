@@ -13,7 +13,7 @@ import msgspec
 from sitebrook.db.redis import RedisConnection
 from sitebrook.errors import RedisAway, SitebrookError, Unavailable
 from sitebrook.events.log import LostStream
-from sitebrook.events.scripts import LAST_SEQ, MARK_LOST, keys_of
+from sitebrook.events.scripts import LAST_SEQ, MARK_LOST
 from sitebrook.settings import EventSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class Watch:
         return True
 
     async def _mark(self, owner: str, stream: str) -> LostStream | None:
-        call = keys_of(self._connection, stream), (owner, LAST_SEQ, self._lives_ms)
+        call = [self._connection.key("ev", stream)], (owner, LAST_SEQ, self._lives_ms)
         found: list[Any] | None
         (found,) = await self._connection.run_script(MARK_LOST, [call])
         if found is None:

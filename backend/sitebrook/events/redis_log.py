@@ -26,7 +26,7 @@ from sitebrook.events.log import (
 )
 from sitebrook.events.ring import Ring, RingReader
 from sitebrook.events.rings import Rings
-from sitebrook.events.scripts import keys_of
+from sitebrook.events.scripts import fields_of
 from sitebrook.events.writer import RingWriter
 from sitebrook.settings import EventSettings
 from sitebrook.telemetry.metrics import EventFigures
@@ -110,7 +110,7 @@ class RedisLog:
         if ring is not None:
             self._cancel_own(stream)
             return ring.ending is None
-        _, key, _ = keys_of(self._connection, stream)
+        key = fields_of(self._connection.key("ev", stream))
         owner, ending = await self._connection.execute("HMGET", key, "owner", "ending")
         while owner is None:
             if not await self._hub.wait_settled():
@@ -156,7 +156,7 @@ class RedisLog:
         ring = self._rings.find(stream)
         if ring is None or ring.ending is None or not self._connection.is_up:
             return ring
-        _, key, _ = keys_of(self._connection, stream)
+        key = fields_of(self._connection.key("ev", stream))
         with contextlib.suppress(RedisAway):
             attempt = await self._connection.execute("HGET", key, "attempt")
             if attempt is not None and int(attempt) > ring.attempt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from sitebrook.db.redis import RedisConnection
 from sitebrook.db.redis_commands import Script
 
 LAST_SEQ: Final = 18446744073709551615
@@ -12,67 +11,91 @@ LAST_SEQ: Final = 18446744073709551615
 FENCED: Final = b"fenced"
 
 
-def keys_of(connection: RedisConnection, stream: str) -> tuple[str, str, str]:
-    """The keys of a stream: itself, also the name of its channel; its fields; its snapshot."""
-    key = connection.key("ev", stream)
-    return key, f"{key}:meta", f"{key}:snap"
+def fields_of(key: str) -> str:
+    """The key of what is known of a stream beside its entries."""
+    return f"{key}:meta"
+
+
+def snapshot_of(key: str) -> str:
+    """The key of a stream's snapshot."""
+    return f"{key}:snap"
 
 
 APPEND: Final = Script(
     """
--- KEYS: a stream, its fields, its snapshot. ARGV:
---   1 attempt  2 owner  3 the id that must be there, '' before the first one
---   4 head, when the attempt is written anew  5 snapshot  6 ending
---   7 milliseconds to live from now on, 0 to leave that  8 those of a snapshot  9 entries to keep
---   then ids and entries in turn
--- Returns '' when all is written, 'fenced', or the id of the last entry that is there when that is
--- not what the writer takes it for.
-local stream, meta, snap = KEYS[1], KEYS[2], KEYS[3]
-local attempt, owner, before, head = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+-- KEYS: streams. ARGV: owner, entries to keep, milliseconds to live of a snapshot; then for each
+-- stream:
+--   attempt, the id that must be there or '' before the first one, the head when the attempt is
+--   written anew, snapshot, ending, milliseconds to live from now on or 0 to leave that,
+--   the number of entries, then the id and the text of each
+-- Returns for each stream '' when all is written, 'fenced', or the id of the last entry that is
+-- there when that is not what the writer takes it for.
+local owner, length, snapshot_ms = ARGV[1], ARGV[2], ARGV[3]
 
-local function last()
+local function last(stream)
   local found = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   return found[1] and found[1][1] or '0-0'
 end
 
-if head ~= '' then
+local function begin(stream, meta, attempt, head)
   local held = redis.call('HMGET', meta, 'attempt', 'owner', 'ending')
   local other = tonumber(held[1] or 0)
-  if other > attempt then return 'fenced' end
-  if other == attempt and (held[2] ~= owner or held[3] == 'lost') then return 'fenced' end
-  redis.call('DEL', stream, meta, snap)
+  if other > attempt then return false end
+  if other == attempt and (held[2] ~= owner or held[3] == 'lost') then return false end
+  redis.call('DEL', stream, meta, stream .. ':snap')
   redis.call('HSET', meta, 'attempt', attempt, 'owner', owner, 'head', head)
-  redis.call('PUBLISH', stream, '[' .. ARGV[1] .. ',1,[]]')
-elseif before ~= '' then
-  if #redis.call('XRANGE', stream, before, before) == 0 then return last() end
-elseif tonumber(redis.call('HGET', meta, 'attempt') or 0) ~= attempt then
-  return last()
+  redis.call('PUBLISH', stream, '[' .. attempt .. ',1,[]]')
+  return true
 end
 
-for place = 10, #ARGV, 2 do
-  local id, entry = ARGV[place], ARGV[place + 1]
-  local added = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[9], id, 'e', entry)
-  if type(added) == 'table' and added.err then
-    if string.find(added.err, 'equal or smaller', 1, true) then return last() end
-    return added
+local function is_known(stream, meta, attempt, before)
+  if before ~= '' then return #redis.call('XRANGE', stream, before, before) == 1 end
+  return tonumber(redis.call('HGET', meta, 'attempt') or 0) == attempt
+end
+
+local function write(stream, at, count)
+  local meta, snap = stream .. ':meta', stream .. ':snap'
+  local attempt, head = tonumber(ARGV[at]), ARGV[at + 2]
+  if head ~= '' then
+    if not begin(stream, meta, attempt, head) then return 'fenced' end
+  elseif not is_known(stream, meta, attempt, ARGV[at + 1]) then
+    return last(stream)
   end
-  redis.call('PUBLISH', stream, entry)
+  for place = at + 7, at + 5 + 2 * count, 2 do
+    local id, entry = ARGV[place], ARGV[place + 1]
+    local added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, id, 'e', entry)
+    if type(added) == 'table' and added.err then
+      if string.find(added.err, 'equal or smaller', 1, true) then return last(stream) end
+      return added
+    end
+    redis.call('PUBLISH', stream, entry)
+  end
+  local snapshot, ending, lives_ms = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  if snapshot ~= '' then redis.call('SET', snap, snapshot, 'PX', snapshot_ms) end
+  if ending ~= '' then redis.call('HSET', meta, 'ending', ending) end
+  if lives_ms ~= '0' then
+    for _, key in ipairs({stream, meta, snap}) do redis.call('PEXPIRE', key, lives_ms) end
+  end
+  return ''
 end
-if ARGV[5] ~= '' then redis.call('SET', snap, ARGV[5], 'PX', ARGV[8]) end
-if ARGV[6] ~= '' then redis.call('HSET', meta, 'ending', ARGV[6]) end
-if ARGV[7] ~= '0' then
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[7]) end
+
+local at, results = 4, {}
+for place, stream in ipairs(KEYS) do
+  local count = tonumber(ARGV[at + 6])
+  local result = write(stream, at, count)
+  if type(result) == 'table' then return redis.error_reply(result.err) end
+  results[place] = result
+  at = at + 7 + 2 * count
 end
-return ''
+return results
 """
 )
 
 MARK_LOST: Final = Script(
     """
--- KEYS: a stream, its fields, its snapshot. ARGV: its owner, the last number there is,
--- milliseconds to live from now on.
+-- KEYS: a stream. ARGV: its owner, the last number there is, milliseconds to live from now on.
 -- Returns its attempt and head when the owner has left it without an end.
-local meta = KEYS[2]
+local meta = KEYS[1] .. ':meta'
 local held = redis.call('HMGET', meta, 'attempt', 'owner', 'head', 'ending')
 if held[2] ~= ARGV[1] or held[4] == 'end' then return false end
 if not held[4] then
@@ -82,7 +105,9 @@ if not held[4] then
   redis.call('XADD', KEYS[1], held[1] .. '-' .. ARGV[2], 'e', entry)
   redis.call('PUBLISH', KEYS[1], entry)
   redis.call('HSET', meta, 'ending', 'lost')
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[3]) end
+  for _, key in ipairs({KEYS[1], meta, KEYS[1] .. ':snap'}) do
+    redis.call('PEXPIRE', key, ARGV[3])
+  end
 end
 return {held[1], held[3]}
 """

@@ -36,7 +36,7 @@ class EventSettings:
         least=1,
     )
     coalesce_s: float = setting(
-        0.02,
+        0.01,
         "SITEBROOK_EVENTS_COALESCE_S",
         "pieces of text are collected this long before other processes see them",
         least=0,

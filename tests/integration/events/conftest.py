@@ -32,8 +32,10 @@ async def redis_log(
     server: RedisServer, settings: EventSettings = SETTINGS
 ) -> AsyncIterator[RedisLog]:
     """A log as one process has it, over a connection of its own."""
-    connection = RedisConnection(RedisSettings(url=server.url, probe_s=0.1, timeout_s=0.25))
-    assert await connection.probe()
+    connection = RedisConnection(RedisSettings(url=server.url, probe_s=0.1))
+    async with asyncio.timeout(20):
+        while not await connection.probe():
+            await asyncio.sleep(0.05)
     log = RedisLog(connection, settings)
     async with kept_running(connection, log):
         yield log

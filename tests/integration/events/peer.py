@@ -59,8 +59,8 @@ class Peer:
             while await self.read(stream, None, 0):
                 await asyncio.sleep(0.002)
 
-    async def cancel(self, stream: str) -> bool:
-        """Asks for the end of a stream."""
+    async def cancel(self, stream: str) -> bool | str:
+        """Whether the stream was running and was asked to end, or the code of an error."""
         return await self._ask("cancel", stream, {})
 
     async def lost(self) -> list[str]:
@@ -170,7 +170,7 @@ class _Process:
         elif do == "read":
             self._answer(order, await self._read(order))
         elif do == "cancel":
-            self._answer(order, await self._log.cancel(order["stream"]))
+            self._answer(order, await self._cancel(order["stream"]))
         else:
             self._answer(order, self._lost)
 
@@ -186,6 +186,12 @@ class _Process:
         except RequestError as error:
             seen.append(["", error.code, str(error)])
         return seen
+
+    async def _cancel(self, stream: str) -> bool | str | None:
+        try:
+            return await self._log.cancel(stream)
+        except RequestError as error:
+            return error.code
 
     def _write(self, order: dict[str, Any]) -> None:
         writer = self._log.writer(order["stream"], order.get("attempt", 1), order.get("head"))
@@ -214,9 +220,9 @@ class _Process:
 
 
 async def _main(options: dict[str, Any]) -> None:
-    settings = RedisSettings(url=options["url"], probe_s=0.1, timeout_s=0.5)
-    connection = RedisConnection(settings)
-    assert await connection.probe()
+    connection = RedisConnection(RedisSettings(url=options["url"], probe_s=0.1))
+    while not await connection.probe():
+        await asyncio.sleep(0.05)
     log = RedisLog(connection, EventSettings(**options["events"]))
     background = [asyncio.create_task(connection.run()), asyncio.create_task(log.run())]
     await _Process(log).serve()

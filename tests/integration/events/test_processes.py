@@ -107,7 +107,7 @@ async def test_readers_of_a_killed_process_get_one_error_event(
     # Who was ahead of what the writer left behind is told as well.
     ahead = await other.read(stream, f"1-{len(seen) + 3}")
     assert [kind for _, kind, _ in ahead] == [LOST]
-    assert not await reading.cancel(stream)
+    assert await reading.cancel(stream) is False
 
 
 async def test_one_process_is_told_what_a_killed_one_left_behind(
@@ -182,7 +182,7 @@ async def test_cancel_reaches_the_writers_process(four: list[Peer], stream: str)
     attached = asyncio.create_task(four[1].read(stream, None))
     await four[2].read(stream, None, 1)
     asked_at = time.monotonic()
-    assert await four[2].cancel(stream)
+    assert await four[2].cancel(stream) is True
     assert (await attached)[-1][1:] == [END, "cancelled"]
     assert time.monotonic() - asked_at < 0.3
 
@@ -195,5 +195,5 @@ async def test_cancel_arrives_when_nobody_hears_it_at_once(
     await four[1].read(stream, None, 1)
     attached = asyncio.create_task(four[1].read(stream, None))
     server.command("CLIENT", "KILL", "TYPE", "pubsub")
-    assert await four[2].cancel(stream)
+    assert await four[2].cancel(stream) is True
     assert (await attached)[-1][1:] == [END, "cancelled"]
