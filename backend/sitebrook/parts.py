@@ -20,6 +20,7 @@ from sitebrook.db.redis import RedisConnection
 from sitebrook.events.log import EventLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.jobs.engine import JobEngine, JobWorker
+from sitebrook.jobs.intake import Intake
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -47,6 +48,7 @@ class Parts:
     embedders: SiteEmbedders
     searcher: Searcher
     ingester: Ingester
+    intake: Intake
     router: Router
     conversations: Conversations
     writer: TurnWriter

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from litestar import delete, get, post
+from litestar import Response, delete, get, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, FromPath, FromQuery, JSONBody, QueryParameter
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.sites import Site
 from sitebrook.api.bodies import check_json, check_upload
 from sitebrook.api.schemas.documents import (
     DeletedResponse,
@@ -20,11 +22,15 @@ from sitebrook.api.schemas.documents import (
     DocumentResponse,
     RefusedDocumentResponse,
     StoredDocumentResponse,
+    TakenInLaterResponse,
     UploadResponse,
 )
-from sitebrook.errors import InvalidRequest, NotFound
-from sitebrook.ingestion.ingest import IngestedDocument
+from sitebrook.errors import InvalidRequest, NotFound, Unavailable
+from sitebrook.ingestion.ingest import IngestedDocument, Outcome, Refusal
 from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.staging import outcomes
+from sitebrook.jobs.job import ENDED, Job, Status
+from sitebrook.jobs.watching import wait_for_end
 from sitebrook.parts import Parts
 from sitebrook.retrieval.documents import (
     Document,
@@ -34,6 +40,24 @@ from sitebrook.retrieval.documents import (
 )
 
 _MAX_FILES: Final = 100
+_WAIT_S: Final = 20.0
+
+
+_Wait = Annotated[
+    float,
+    QueryParameter(
+        ge=0,
+        le=60,
+        description="Seconds to wait for the documents to be taken in; 202 when it takes longer.",
+    ),
+]
+_LATER: Final = {
+    202: ResponseSpec(
+        TakenInLaterResponse,
+        description="Not taken in yet; the job goes on",
+        generate_examples=False,
+    )
+}
 
 
 @post(
@@ -41,47 +65,91 @@ _MAX_FILES: Final = 100
     guards=[check_json],
     summary="Add or replace a document",
     tags=["documents"],
+    responses=_LATER,
 )
 async def add_document(
     data: JSONBody[DocumentRequest],
     parts: NamedDependency[Parts],
     server: NamedDependency[Caller],
-) -> StoredDocumentResponse:
-    """Reads, cuts, embeds and stores one document; answers when questions can find it."""
+    wait_s: _Wait = _WAIT_S,
+) -> Response[StoredDocumentResponse | TakenInLaterResponse]:
+    """Reads, cuts, embeds and stores one document; answers when questions can find it.
+
+    The document is kept before anything is done with it, and taken in also when nobody waits.
+    """
     source = data.source or data.title
     if not source:
         raise InvalidRequest("A document needs a source or a title.", param="source")
     raw = RawDocument(source, data.content, data.type, data.title, _check_url(data.url))
-    return _to_stored(await parts.ingester.ingest_document(server.site, raw))
+    taken_in = await _take_in(parts, server.site, [raw], wait_s)
+    if isinstance(taken_in, Job):
+        return _to_later(taken_in)
+    [outcome] = taken_in
+    if isinstance(outcome, Refusal):
+        raise outcome.to_error()
+    return Response(_to_stored(outcome))
 
 
-@post("/api/documents/files", guards=[check_upload], summary="Upload files", tags=["documents"])
+@post(
+    "/api/documents/files",
+    guards=[check_upload],
+    summary="Upload files",
+    tags=["documents"],
+    responses=_LATER,
+)
 async def upload_documents(
     data: Annotated[list[UploadFile], Body(media_type=RequestEncodingType.MULTI_PART)],
     parts: NamedDependency[Parts],
     server: NamedDependency[Caller],
-) -> UploadResponse:
+    wait_s: _Wait = _WAIT_S,
+) -> Response[UploadResponse | TakenInLaterResponse]:
     """Adds each file under its name; a file that cannot be read stops no other.
 
     When none can be read, the request is refused with the first reason.
     """
     if not 0 < len(data) <= _MAX_FILES:
         raise InvalidRequest(f"Send 1 to {_MAX_FILES} files.", param="files")
-    stored: list[StoredDocumentResponse] = []
-    refused: list[RefusedDocumentResponse] = []
-    for file in data:
-        raw = RawDocument(file.filename, await file.read(), file.content_type)
-        try:
-            stored.append(_to_stored(await parts.ingester.ingest_document(server.site, raw)))
-        except InvalidRequest as error:
-            refused.append(RefusedDocumentResponse(source=raw.source, reason=error.message))
+    raws = [RawDocument(file.filename, await file.read(), file.content_type) for file in data]
+    taken_in = await _take_in(parts, server.site, raws, wait_s)
+    if isinstance(taken_in, Job):
+        return _to_later(taken_in)
+    stored = [_to_stored(one) for one in taken_in if not isinstance(one, Refusal)]
+    refused = [
+        RefusedDocumentResponse(source=one.source, reason=one.reason)
+        for one in taken_in
+        if isinstance(one, Refusal)
+    ]
     if not stored:
         raise InvalidRequest(
             f"No file was stored. {refused[0].source}: {refused[0].reason}",
             param="files",
             code="document_refused",
         )
-    return UploadResponse(documents=stored, refused=refused)
+    return Response(UploadResponse(documents=stored, refused=refused))
+
+
+async def _take_in(
+    parts: Parts, site: Site, documents: list[RawDocument], wait_s: float
+) -> list[Outcome] | Job:
+    """What became of the documents, or the job when that is not known within ``wait_s``."""
+    sent = await parts.intake.send(site, documents)
+    job = await wait_for_end(parts.database, parts.events, site.id, sent.job_id, timeout_s=wait_s)
+    if job.status is Status.SUCCEEDED:
+        return await outcomes(parts.database, sent.batch_id)
+    if job.status in ENDED:
+        raise Unavailable(
+            job.error_message or "The job that takes the documents in was cancelled.",
+            code=job.error_code or "job_cancelled",
+        )
+    return job
+
+
+def _to_later(job: Job) -> Response[Any]:
+    return Response(
+        TakenInLaterResponse(job_id=job.id, status=job.status.value),
+        status_code=202,
+        headers={"Location": f"/api/jobs/{job.id}"},
+    )
 
 
 @get("/api/documents", summary="List documents", tags=["documents"])

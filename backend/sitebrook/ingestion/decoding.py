@@ -62,6 +62,13 @@ def decode(content: bytes, *, is_html: bool = False, charset: str | None = None)
         return content.decode("cp1252", "replace")
 
 
+def to_storable(text: str) -> str:
+    """The text as PostgreSQL takes it: U+FFFD in place of NUL, "?" in place of lone surrogates."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def clean(text: str) -> str:
     """The text with plain line ends and without characters that nobody sees."""
     if text.isascii():  # ten times as fast as the patterns

@@ -28,6 +28,21 @@ class FoundFiles:
     refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     unreadable: list[tuple[Path, str]] = field(default_factory=list[tuple[Path, str]])
 
+    @property
+    def refusals(self) -> list[tuple[str, str]]:
+        """Whatever was named or lies in a named folder and cannot be read, with the reason."""
+        return [*self.refused, *((str(folder), reason) for folder, reason in self.unreadable)]
+
+    @property
+    def prefixes(self) -> list[str]:
+        """How the sources of files in the named folders begin."""
+        return [f"{str(folder).rstrip(os.sep)}{os.sep}" for folder in self.folders]
+
+    @property
+    def unknown(self) -> list[str]:
+        """The same of folders that cannot be listed: what lies in them is not known to be gone."""
+        return [f"{folder}{os.sep}" for folder, _ in self.unreadable]
+
 
 def find_files(paths: Sequence[str | Path]) -> FoundFiles:
     """The files under the paths, each once, by absolute path without symbolic links.

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import os
 import stat
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,9 +17,15 @@ import numpy as np
 
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
-from sitebrook.errors import BodyTooLarge, EmbedderSwitched, InvalidRequest, RequestError
+from sitebrook.errors import (
+    BodyTooLarge,
+    EmbedderSwitched,
+    InvalidRequest,
+    RequestError,
+    UnsupportedBody,
+)
 from sitebrook.ingestion.decoding import clean
-from sitebrook.ingestion.folders import FoundFiles, find_files
+from sitebrook.ingestion.folders import find_files
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_sources, prune
@@ -38,6 +43,11 @@ from sitebrook.settings import Settings
 _LOG: Final = logging.getLogger(__name__)
 
 Status = Literal["added", "replaced", "unchanged"]
+Stage = Literal["parse", "embed", "index"]
+_REFUSALS: Final[dict[str, type[InvalidRequest]]] = {
+    str(one.code): one for one in (BodyTooLarge, UnsupportedBody)
+}
+OnStage = Callable[[Stage], object]
 
 # Part of every document's hash: a change of how documents are cut reads them all again.
 _FORMAT: Final = "2"
@@ -53,6 +63,29 @@ class IngestedDocument:
     source: str
     status: Status
     chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that is not taken in, and why."""
+
+    source: str
+    reason: str
+    code: str | None = None
+    param: str | None = None
+
+    @classmethod
+    def of(cls, source: str, error: InvalidRequest) -> Refusal:
+        """What an error says of a document."""
+        return cls(source, error.message, error.code, error.param)
+
+    def to_error(self) -> InvalidRequest:
+        """The error again."""
+        kind = _REFUSALS.get(self.code or "", InvalidRequest)
+        return kind(self.reason, param=self.param, code=self.code)
+
+
+Outcome = IngestedDocument | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +120,14 @@ class IngestReport:
         """How many documents were taken in or found unchanged."""
         return self.added + self.replaced + self.unchanged
 
-    def count(self, ingested: IngestedDocument) -> None:
-        """Adds one document."""
-        setattr(self, ingested.status, getattr(self, ingested.status) + 1)
-        if ingested.status != "unchanged":
-            self.chunks += ingested.chunks
+    def count(self, outcome: Outcome) -> None:
+        """Adds what became of one document."""
+        if isinstance(outcome, Refusal):
+            self.refused.append((outcome.source, outcome.reason))
+            return
+        setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+        if outcome.status != "unchanged":
+            self.chunks += outcome.chunks
 
 
 class Ingester:
@@ -114,23 +150,50 @@ class Ingester:
         self._reader = reader
         self._settings = settings
 
-    async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
+    async def ingest_document(
+        self, site: Site, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+    ) -> IngestedDocument:
         """The document as stored in place of the one of the same source.
 
         The same content with the same title and address is not read again. A text too short to
         tell is in the site's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for a
         document that cannot be taken in.
         """
-        _check_source(raw.source)
-        sha256 = await asyncio.to_thread(self._hash, raw, site.language)
-        known = (await find_sources(self._database, site.id, [raw.source])).get(raw.source)
-        if known is not None and known.sha256 == sha256:
-            return IngestedDocument(known.id, raw.source, "unchanged", known.chunks)
+        sha256 = await self._digest(site, raw)
+        unchanged = await self._find(site, raw.source, sha256)
+        if unchanged is not None:
+            return unchanged
+        on_stage("parse")
         new = await self._read(raw, sha256, site.language)
         for _ in range(_TRIES):
             with contextlib.suppress(EmbedderSwitched):
-                return await self._store(site.id, new)
-        return await self._store(site.id, new)
+                return await self._store(site.id, new, on_stage)
+        return await self._store(site.id, new, on_stage)
+
+    async def take_in(
+        self, site: Site, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+    ) -> Outcome:
+        """As ``ingest_document``, with the refusal of what cannot be taken in."""
+        try:
+            return await self.ingest_document(site, raw, on_stage)
+        except InvalidRequest as error:
+            return Refusal.of(raw.source, error)
+
+    async def find_outcome(self, site: Site, raw: RawDocument) -> Outcome | None:
+        """What would become of a document that need not be read for it; else None."""
+        try:
+            return await self._find(site, raw.source, await self._digest(site, raw))
+        except InvalidRequest as error:
+            return Refusal.of(raw.source, error)
+
+    async def read_file(self, file: Path) -> RawDocument | Refusal:
+        """The file as a document, or why it cannot be one."""
+        try:
+            return RawDocument(str(file), await asyncio.to_thread(self._read_bytes, file))
+        except InvalidRequest as error:
+            return Refusal.of(str(file), error)
+        except OSError as error:
+            return Refusal(str(file), error.strerror or "it cannot be read")
 
     async def ingest_paths(
         self,
@@ -148,40 +211,35 @@ class Ingester:
         """
         started = time.monotonic()
         found = await asyncio.to_thread(find_files, paths)
-        report = IngestReport(skipped=found.skipped, refused=_refused(found))
+        report = IngestReport(skipped=found.skipped, refused=list(found.refusals))
         for done, file in enumerate(found.files, start=1):
-            outcome = await self._ingest_file(site, file, report)
+            read = await self.read_file(file)
+            outcome = read if isinstance(read, Refusal) else await self.take_in(site, read)
+            report.count(outcome)
             if on_progress is not None:
-                on_progress(Progress(done, len(found.files), str(file), outcome))
+                on_progress(Progress(done, len(found.files), str(file), status_of(outcome)))
         if prune_gone:
-            report.removed = await self._prune(site.id, found)
+            keep = [str(file) for file in found.files]
+            report.removed = await prune(
+                self._database, site.id, keep, under=found.prefixes, not_under=found.unknown
+            )
         report.seconds = time.monotonic() - started
         return report
 
-    async def _ingest_file(
-        self, site: Site, file: Path, report: IngestReport
-    ) -> Status | Literal["refused"]:
-        try:
-            content = await asyncio.to_thread(self._read_bytes, file)
-            ingested = await self.ingest_document(site, RawDocument(str(file), content))
-        except InvalidRequest as error:
-            report.refused.append((str(file), error.message))
-            return "refused"
-        except OSError as error:
-            report.refused.append((str(file), error.strerror or "it cannot be read"))
-            return "refused"
-        report.count(ingested)
-        return ingested.status
+    async def _digest(self, site: Site, raw: RawDocument) -> bytes:
+        _check_source(raw.source)
+        return await asyncio.to_thread(self._hash, raw, site.language)
 
-    async def _prune(self, site_id: str, found: FoundFiles) -> int:
-        under = [f"{str(folder).rstrip(os.sep)}{os.sep}" for folder in found.folders]
-        keep = [str(file) for file in found.files]
-        # What lies in a folder that cannot be listed is not known to be gone.
-        unknown = [f"{folder}{os.sep}" for folder, _ in found.unreadable]
-        return await prune(self._database, site_id, keep, under=under, not_under=unknown)
+    async def _find(self, site: Site, source: str, sha256: bytes) -> IngestedDocument | None:
+        """The document of the source, if it is the same."""
+        known = (await find_sources(self._database, site.id, [source])).get(source)
+        if known is None or known.sha256 != sha256:
+            return None
+        return IngestedDocument(known.id, source, "unchanged", known.chunks)
 
-    async def _store(self, site_id: str, new: NewDocument) -> IngestedDocument:
+    async def _store(self, site_id: str, new: NewDocument, on_stage: OnStage) -> IngestedDocument:
         """Raises EmbedderSwitched when that happened while the vectors were made."""
+        on_stage("embed")
         current, *following = await self._embedders_for_site(site_id)
         vectors = {current.name: await self._embed(current, site_id, new)}
         for embedder in following:
@@ -189,6 +247,7 @@ class Ingester:
                 vectors[embedder.name] = await self._embed(embedder, site_id, new)
             except RequestError as error:  # the switch itself fills in what is missing
                 _LOG.warning("stored without vectors of %s: %s", embedder.name, error.message)
+        on_stage("index")
         stored = await replace_document(self._database, site_id, new, vectors)
         return IngestedDocument(stored.document_id, new.source, stored.status, stored.chunks)
 
@@ -245,8 +304,9 @@ class Ingester:
         return hashlib.sha256(repr(facts).encode("utf-8", "replace") + b"\0" + raw_bytes).digest()
 
 
-def _refused(found: FoundFiles) -> list[tuple[str, str]]:
-    return [*found.refused, *((str(folder), reason) for folder, reason in found.unreadable)]
+def status_of(outcome: Outcome) -> Status | Literal["refused"]:
+    """The word for what became of a document."""
+    return "refused" if isinstance(outcome, Refusal) else outcome.status
 
 
 def _check_source(source: str) -> None:

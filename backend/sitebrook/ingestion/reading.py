@@ -10,7 +10,7 @@ from sitebrook.compute.pool import ComputePool
 from sitebrook.compute.work import Work
 from sitebrook.errors import WorkFailed
 from sitebrook.ingestion.chunks import ChunkSizes
-from sitebrook.ingestion.decoding import refused
+from sitebrook.ingestion.decoding import refused, to_storable
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.parsing import ReadDocument, ReadRequest
 from sitebrook.settings import Settings
@@ -39,12 +39,12 @@ class Reader:
         retrieval = self.settings.retrieval
         content = raw.content
         request = ReadRequest(
-            source=_storable(raw.source),
-            content=_storable(content).encode() if isinstance(content, str) else content,
+            source=to_storable(raw.source),
+            content=to_storable(content).encode() if isinstance(content, str) else content,
             is_text=isinstance(content, str),
-            media_type=_storable(raw.media_type) if raw.media_type else None,
-            title=_storable(raw.title) if raw.title else None,
-            url=_storable(raw.url) if raw.url else None,
+            media_type=to_storable(raw.media_type) if raw.media_type else None,
+            title=to_storable(raw.title) if raw.title else None,
+            url=to_storable(raw.url) if raw.url else None,
             language=language,
             max_characters=self.settings.limits.document_characters,
             sizes=ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters),
@@ -69,8 +69,3 @@ class Reader:
             "answer": "what was read from it is too large or no text",
             "error": None if kind in _OURS else f"it is damaged ({kind})",
         }.get(error.cause)
-
-
-def _storable(text: str) -> str:
-    """The text without lone surrogates, which can come in JSON and have no encoding."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

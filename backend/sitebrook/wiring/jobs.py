@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sitebrook.events.log import EventLog
 from sitebrook.jobs.connections import Connections
 from sitebrook.jobs.housekeeping import housekeeping
+from sitebrook.jobs.ingestion import IngestTools, ingest_kind, sweep_kind
 from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 from sitebrook.settings import Settings
@@ -30,5 +31,15 @@ def build_jobs(settings: Settings, log: EventLog, open_parts: OpenParts) -> Proc
 
 def build_kinds(settings: Settings, connections: Connections, open_parts: OpenParts) -> JobKinds:
     """Every kind of job that there is."""
-    del open_parts  # no kind needs the parts yet
-    return JobKinds([housekeeping(connections, settings.jobs)])
+
+    async def open_ingest_tools() -> IngestTools:
+        parts = await open_parts()
+        return IngestTools(parts.database, parts.ingester)
+
+    return JobKinds(
+        [
+            housekeeping(connections, settings.jobs),
+            ingest_kind(open_ingest_tools),
+            sweep_kind(connections),
+        ]
+    )

@@ -22,6 +22,7 @@ from sitebrook.events.ring_log import RingLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
 from sitebrook.jobs.engine import JobEngine, JobWorker, WorkerOptions
+from sitebrook.jobs.intake import Intake
 from sitebrook.parts import Parts
 from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.prices import PriceTable
@@ -85,6 +86,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
         return parts
 
     jobs = build_jobs(settings, events, open_parts)
+    ingester = Ingester(database, embedders.find, Reader(compute, settings), settings)
     works = runs_jobs and settings.jobs.in_server
     parts = Parts(
         settings=settings,
@@ -96,7 +98,8 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
         limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
         embedders=embedders,
         searcher=searcher,
-        ingester=Ingester(database, embedders.find, Reader(compute, settings), settings),
+        ingester=ingester,
+        intake=Intake(database, ingester, jobs),
         router=router,
         conversations=conversations,
         writer=writer,

@@ -48,6 +48,14 @@ class UploadResponse(msgspec.Struct, frozen=True, kw_only=True):
     refused: list[RefusedDocumentResponse]
 
 
+class TakenInLaterResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Documents that were sent and are not taken in yet; ``/api/jobs/{job_id}`` tells of it."""
+
+    job_id: str
+    status: Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+    object: Literal["job"] = "job"
+
+
 class DocumentResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A document without its text."""
 
