@@ -16,6 +16,11 @@ class JobSettings:
         "SITEBROOK_JOBS_IN_SERVER",
         "the server runs jobs itself; else only worker processes do",
     )
+    queues: tuple[str, ...] = setting(
+        (),
+        "SITEBROOK_JOB_QUEUES",
+        "queues that the server takes jobs of, such as default,crawl; unset: all",
+    )
     concurrency: int = setting(
         4, "SITEBROOK_JOB_CONCURRENCY", "jobs that one worker runs at once", least=1
     )

@@ -115,8 +115,12 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
 
 
 def _build_worker(settings: Settings, jobs: JobEngine) -> JobWorker:
-    concurrency, drain_s = settings.jobs.concurrency, settings.server.drain_s
-    return jobs.worker(WorkerOptions(concurrency=concurrency, drain_s=drain_s))
+    options = WorkerOptions(
+        concurrency=settings.jobs.concurrency,
+        drain_s=settings.server.drain_s,
+        queues=settings.jobs.queues or None,
+    )
+    return jobs.worker(options)
 
 
 def build_tracing(settings: Settings) -> Tracing | None:
