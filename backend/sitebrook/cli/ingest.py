@@ -69,7 +69,9 @@ async def _ingest(
                     site, paths, prune_gone=prune, on_progress=display.show
                 )
             started = time.monotonic()
-            sent = await parts.intake.send_paths(site, paths, prune_gone=prune)
+            sent = await parts.intake.send_paths(
+                site, paths, prune_gone=prune, on_settled=display.show
+            )
             if options["detach"]:
                 click.echo(sent.job_id)
                 return None
@@ -155,6 +157,7 @@ class _Display:
 
     def __init__(self, bar: ProgressBar | None) -> None:
         self._bar = bar
+        self._shown = 0
         self._task = bar.add_task("", total=None) if bar else None
 
     def show(self, progress: Progress) -> None:
@@ -172,7 +175,8 @@ class _Display:
         """Shows what the job last told."""
         told: dict[str, Any] = job.progress or {}
         if self._bar is None:
-            if told.get("stage") == "done":
+            if told.get("stage") == "done" and told["done"] > self._shown:
+                self._shown = told["done"]
                 self.show(Progress(told["done"], told["total"], told["source"], told["outcome"]))
         elif told and self._task is not None:
             name = f"{told['stage']} {told['source'][-_PATH_CHARACTERS:]}"

@@ -44,6 +44,7 @@ class IngestArguments(msgspec.Struct, frozen=True):
     """
 
     batch_id: str
+    files: int
     prune_under: tuple[str, ...] = ()
     prune_not_under: tuple[str, ...] = ()
 
@@ -114,7 +115,7 @@ class _Batch:
         site = await self._find_site()
         self._counts = counts = await staging.count(database, batch_id)
         self._done_before = counts.done
-        if not counts.total and not self._arguments.prune_under:
+        if counts.total < self._arguments.files:
             raise InvalidRequest("The files of this job are no longer kept: send them again.")
         while (file := await staging.next_file(database, batch_id)) is not None:
             await self._take_in(site, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
 from sitebrook.ingestion.folders import find_files
-from sitebrook.ingestion.ingest import Ingester, Outcome, Refusal
+from sitebrook.ingestion.ingest import Ingester, Outcome, Progress, Refusal, status_of
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.staging import new_batch, stage
 from sitebrook.jobs.engine import JobEngine
@@ -46,26 +46,39 @@ class Intake:
         part = _Part(new_batch())
         for raw in documents:
             part.add(await self._ingester.find_outcome(site, raw) or raw)
-        arguments = IngestArguments(part.batch_id)
+        arguments = IngestArguments(part.batch_id, len(part.files))
         return await self._enqueue(site, part, arguments, priority=Priority.HIGH)
 
     async def send_paths(
-        self, site: Site, paths: Sequence[str | Path], *, prune_gone: bool = False
+        self,
+        site: Site,
+        paths: Sequence[str | Path],
+        *,
+        prune_gone: bool = False,
+        on_settled: Callable[[Progress], object] = lambda _progress: None,
     ) -> SentBatch:
-        """A job for the files under the paths, which are read here; see ``Ingester``."""
+        """A job for the files under the paths, which are read here; see ``Ingester``.
+
+        ``on_settled`` hears of those that need not be sent.
+        """
         found = await asyncio.to_thread(find_files, paths)
         part = _Part(new_batch())
         for source, reason in found.refusals:
             part.add(Refusal(source, reason))
+        settled = 0
         for file in found.files:
             read = await self._ingester.read_file(file)
             if isinstance(read, RawDocument):
                 read = await self._ingester.find_outcome(site, read) or read
+            if not isinstance(read, RawDocument):
+                settled += 1
+                on_settled(Progress(settled, len(found.files), str(file), status_of(read)))
             part.add(read)
             if part.is_full:
                 part = await self._store(site, part)
         arguments = IngestArguments(
             part.batch_id,
+            part.first + len(part.files),
             prune_under=tuple(found.prefixes) if prune_gone else (),
             prune_not_under=tuple(found.unknown) if prune_gone else (),
         )

@@ -263,3 +263,33 @@ def test_nothing_relevant_is_said_so_without_citations(api: Api) -> None:
     message = answer["choices"][0]["message"]
     assert "could not find" in message["content"]
     assert (message["annotations"], answer["citations"]) == ([], [])
+
+
+def test_who_does_not_wait_is_told_the_job(api: Api) -> None:
+    later = api.send(
+        "POST",
+        "/api/documents?wait_s=0",
+        {"source": "later.md", "content": "# Later\n\nIt comes later."},
+        api.site.server,
+    )
+    assert later.status == 202
+    place = later.headers["location"]
+    assert place == f"/api/jobs/{later.json['job_id']}"
+    assert api.send("GET", place, None, api.site.server).json["kind"] == "ingest"
+    again = api.send(
+        "POST",
+        "/api/documents",
+        {"source": "later.md", "content": "# Later\n\nIt comes later."},
+        api.site.server,
+    )
+    assert again.status == 201
+    document_id = again.json["id"]
+    assert api.send("DELETE", f"/api/documents/{document_id}", None, api.site.server).status == 200
+
+
+@pytest.mark.parametrize("wait_s", ["-1", "61", "soon"])
+def test_a_wait_that_is_none_is_refused(api: Api, wait_s: str) -> None:
+    body = {"source": "later.md", "content": "# Later\n\nIt comes later."}
+    refused = api.send("POST", f"/api/documents?wait_s={wait_s}", body, api.site.server)
+    assert refused.status == 400
+    assert refused.json["error"]["param"] == "wait_s"

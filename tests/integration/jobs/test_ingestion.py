@@ -1,0 +1,171 @@
+"""Files that are sent are taken in, whatever becomes of who sent them or of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.factories import make_site
+
+from sitebrook.db.engine import Database
+from sitebrook.ingestion.ingest import Refusal
+from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.staging import outcomes
+from sitebrook.jobs.engine import WorkerOptions
+from sitebrook.jobs.job import Status
+from sitebrook.jobs.watching import wait_for_end, watch
+from sitebrook.parts import Parts
+from sitebrook.settings import Settings
+from sitebrook.wiring.process import build_parts
+
+SOON_S = 60
+
+
+@pytest.fixture
+async def parts(database_url: str) -> AsyncIterator[Parts]:
+    """The parts of a process that runs no jobs by itself."""
+    made = build_parts(Settings.load({"DATABASE_URL": database_url}))
+    async with made.running():
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def working(parts: Parts) -> AsyncIterator[None]:
+    worker = parts.jobs.worker(WorkerOptions(concurrency=1, drain_s=1.0))
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.stop_now()
+        await task
+
+
+def documents(count: int) -> list[RawDocument]:
+    return [RawDocument(f"{n}.md", f"# Page {n}\n\nText of page {n}.") for n in range(count)]
+
+
+async def staged(database: Database) -> tuple[int, int]:
+    """How many files are staged, and how many of them still have their content."""
+    query = sa.text("SELECT count(*), count(content) FROM staged_file")
+    async with database.begin() as connection:
+        row = (await connection.execute(query)).one()
+    return row[0], row[1]
+
+
+async def test_what_becomes_of_each_file_is_kept_and_its_content_let_go(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    files = [*documents(2), RawDocument("bad.md", b"\0\0"), RawDocument(" ", "no name")]
+    sent = await parts.intake.send(site, files)
+    assert await staged(database) == (4, 3)
+    async with working(parts):
+        job = await wait_for_end(
+            parts.database, parts.events, site.id, sent.job_id, timeout_s=SOON_S
+        )
+    assert job.status is Status.SUCCEEDED
+    assert (job.result["added"], job.result["refused"]) == (2, 2)
+    found = await outcomes(database, sent.batch_id)
+    assert [getattr(one, "status", "refused") for one in found] == [
+        "added",
+        "added",
+        "refused",
+        "refused",
+    ]
+    assert isinstance(found[2], Refusal)
+    assert found[2].to_error().code == "document_refused"
+    assert await staged(database) == (4, 0)
+
+
+async def test_who_watches_sees_each_file_in_order_and_the_end(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    sent = await parts.intake.send(site, documents(3))
+    seen: list[int] = []
+    async with working(parts):
+        states = watch(parts.database, parts.events, site.id, sent.job_id)
+        async with asyncio.timeout(SOON_S), contextlib.aclosing(states):
+            async for job in states:
+                seen.append((job.progress or {}).get("done", 0))
+    assert seen == sorted(seen)
+    assert seen[-1] == 3
+    assert job.status is Status.SUCCEEDED
+
+
+async def test_another_worker_goes_on_behind_what_was_settled(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    sent = await parts.intake.send(site, documents(6))
+    states = watch(parts.database, parts.events, site.id, sent.job_id)
+    async with asyncio.timeout(SOON_S), working(parts), contextlib.aclosing(states):
+        async for job in states:
+            if (job.progress or {}).get("done", 0) >= 2:
+                break
+    async with working(parts):
+        ended = await wait_for_end(
+            parts.database, parts.events, site.id, sent.job_id, timeout_s=SOON_S
+        )
+    assert ended.status is Status.SUCCEEDED
+    assert ended.attempt > 1
+    assert ended.result["added"] + ended.result["unchanged"] == 6
+    async with database.begin() as connection:
+        counted = await connection.execute(sa.text("SELECT count(*) FROM document"))
+        assert counted.scalar_one() == 6
+
+
+async def test_a_cancelled_job_leaves_whole_documents_only(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    sent = await parts.intake.send(site, documents(40))
+    async with working(parts):
+        states = watch(parts.database, parts.events, site.id, sent.job_id)
+        async with asyncio.timeout(SOON_S), contextlib.aclosing(states):
+            async for job in states:
+                if (job.progress or {}).get("done", 0) >= 1 and job.status is Status.RUNNING:
+                    await parts.jobs.cancel(sent.job_id, site_id=site.id)
+    assert job.status is Status.CANCELLED
+    query = (
+        "SELECT count(*) FROM document"
+        " WHERE NOT EXISTS (SELECT FROM chunk WHERE document_id = document.id)"
+    )
+    async with database.begin() as connection:
+        assert (await connection.execute(sa.text(query))).scalar_one() == 0
+
+
+async def test_files_that_are_no_longer_kept_fail_the_job_with_what_to_do(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    sent = await parts.intake.send(site, documents(1))
+    async with database.begin() as connection:
+        await connection.execute(sa.text("DELETE FROM staged_file"))
+    async with working(parts):
+        job = await wait_for_end(
+            parts.database, parts.events, site.id, sent.job_id, timeout_s=SOON_S
+        )
+    assert job.status is Status.FAILED
+    assert "send them again" in (job.error_message or "")
+
+
+async def test_gone_files_are_pruned_by_the_job(
+    parts: Parts, database: Database, tmp_path: Path
+) -> None:
+    site = await make_site(database)
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).write_text(f"# {name}\n\nText of {name}.", "utf-8")
+    async with working(parts):
+        for removed in (0, 1):
+            sent = await parts.intake.send_paths(site, [tmp_path], prune_gone=True)
+            job = await wait_for_end(
+                parts.database, parts.events, site.id, sent.job_id, timeout_s=SOON_S
+            )
+            assert job.status is Status.SUCCEEDED, job.error_message
+            assert job.result["removed"] == removed
+            (tmp_path / "b.md").unlink(missing_ok=True)
