@@ -89,7 +89,7 @@ class Attempts:
         parameters = _of(ticket)
         found = await self._connections.run(statements.CLAIM, parameters)
         if not found:
-            await self._connections.run(statements.LEAVE_QUEUE, parameters)
+            await self.leave(ticket)
             return None
         [row] = found
         return Attempt(
@@ -114,6 +114,10 @@ class Attempts:
         if row["has_next"]:
             await self._admit(row["site_id"])
         return Ended(Status(row["status"]), to_error(row["error_code"], row["error_message"]))
+
+    async def leave(self, ticket: Ticket) -> None:
+        """Removes the row of the queue of an attempt that has lost its job."""
+        await self._connections.run(statements.LEAVE_QUEUE, _of(ticket))
 
     async def lose(self, ticket: Ticket) -> Lost | None:
         """What becomes of a job whose worker is gone; None when its attempt is over already."""

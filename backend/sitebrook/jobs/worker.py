@@ -164,8 +164,9 @@ class Worker:
             _LOG.error("a handler goes on after its job has ended", extra=_names(run.attempt))
         ending = run.to_ending(self._settings)
         if ending is None:
-            _LOG.warning("an attempt was given to another worker", extra=_names(run.attempt))
+            _LOG.warning("an attempt lost its job", extra=_names(run.attempt))
             run.context.stream.abandon()
+            await self._insist(lambda: self._tools.attempts.leave(run.attempt.ticket))
             return
         await self._end(run.attempt, ending, run)
 

@@ -44,6 +44,8 @@ class Engine:
     """An open engine, the log that it tells of its jobs, and its database."""
 
     jobs: ProcrastinateEngine
+    connections: Connections
+    settings: JobSettings
     log: RingLog
     database: Database
     sites: dict[str, str | None] = field(default_factory=dict)
@@ -114,4 +116,4 @@ async def open_engine(
     connections = Connections(database.url, size=4)
     jobs = ProcrastinateEngine(connections, JobKinds(kinds), chosen, log)
     async with jobs.opened():
-        yield Engine(jobs, log, database)
+        yield Engine(jobs, connections, chosen, log, database)
