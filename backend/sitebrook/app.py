@@ -77,8 +77,7 @@ def create_app(settings: Settings) -> Litestar:
 
     ``settings.database.url`` must be set. ``app.state.parts`` has the objects of the process.
     """
-    # Of several workers of a server one runs jobs too.
-    parts = build_parts(settings, runs_jobs=settings.worker <= 1)
+    parts = build_parts(settings, serves=True)
     tracing = build_tracing(settings)
 
     @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ from sitebrook.events.log import EventLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.jobs.engine import JobEngine, JobWorker
 from sitebrook.jobs.intake import Intake
+from sitebrook.jobs.watch import JobWatch
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -55,6 +56,7 @@ class Parts:
     chat: ChatService
     jobs: JobEngine
     worker: JobWorker | None
+    job_watch: JobWatch | None
     open_answers: OpenAnswers
     latency: LatencyRecorder
     metrics: Metrics
@@ -75,6 +77,8 @@ class Parts:
             await self.redis.probe()  # the first request finds it known
             tasks.add(asyncio.create_task(self.redis.run()))
         tasks.add(asyncio.create_task(self.events.run()))
+        if self.job_watch is not None:
+            tasks.add(asyncio.create_task(self.job_watch.run()))
         if self.peers is not None:
             tasks.add(asyncio.create_task(self.peers.run(self.metrics.snapshot)))
         try:

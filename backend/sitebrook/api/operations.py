@@ -45,7 +45,7 @@ async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
 
     A provider that rests makes it `degraded`, still with 200: others may answer. So does a Redis
     that does not answer: each process then goes on by itself, and the events of its streams can be
-    read nowhere else.
+    read nowhere else; and so do background jobs that no worker runs.
     """
     parts.open_answers.check_taken()
     await parts.database.check()
@@ -54,10 +54,13 @@ async def report_ready(parts: NamedDependency[Parts]) -> ReadyResponse:
     redis = "off" if parts.redis is None else "ok" if parts.redis.is_up else "degraded"
     figures = parts.events.figures()
     events = "degraded" if figures.is_degraded or figures.lag_s > _LATE_EVENTS_S else "ok"
+    watch = parts.job_watch
+    jobs = "ok" if watch is None or watch.is_well else "degraded"
     return ReadyResponse(
-        "ok" if is_well and "degraded" not in {redis, events} else "degraded",
+        "ok" if is_well and "degraded" not in {redis, events, jobs} else "degraded",
         redis,
         events,
+        jobs,
         [ProviderHealth(one.name, one.state, one.rests_s) for one in states],
     )
 

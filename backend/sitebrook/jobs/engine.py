@@ -8,27 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sitebrook.jobs.job import NewJob
+from sitebrook.telemetry.metrics import JobFigures
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-
-@dataclass(frozen=True, slots=True)
-class OpenJobs:
-    """Jobs of one kind and status that have not ended; ``oldest_s`` is the oldest one's age."""
-
-    kind: str
-    status: str
-    count: int
-    oldest_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class JobStats:
-    """What there is to do, and who does it."""
-
-    open: tuple[OpenJobs, ...]
-    workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +29,25 @@ class WorkerOptions:
     replace: Callable[[], object] | None = None
 
 
+class JobObserver(Protocol):
+    """Who counts what the workers of this process do."""
+
+    def note_job_start(self, kind: str, waited_s: float) -> None:
+        """A job was started for the first time, so long after it was enqueued."""
+        ...
+
+    def note_job_end(self, kind: str, status: str, seconds: float) -> None:
+        """An attempt of a job is over, and the job has this status."""
+        ...
+
+
 class JobWorker(Protocol):
     """Runs jobs in this process."""
+
+    @property
+    def stuck(self) -> int:
+        """Handlers that go on although their job has ended."""
+        ...
 
     async def run(self) -> None:
         """Returns after a stop, when no job is under way here any more."""
@@ -95,6 +95,6 @@ class JobEngine(Protocol):
         """A worker of this process, to be run while the engine is open."""
         ...
 
-    async def stats(self) -> JobStats:
+    async def stats(self) -> JobFigures:
         """What is open, and how many workers were seen lately."""
         ...

@@ -13,7 +13,7 @@ from sitebrook.ids import is_id
 from sitebrook.jobs import statements
 from sitebrook.jobs.attempts import Attempts
 from sitebrook.jobs.connections import Connections, run, telling_failures
-from sitebrook.jobs.engine import JobStats, OpenJobs, WorkerOptions
+from sitebrook.jobs.engine import JobObserver, WorkerOptions
 from sitebrook.jobs.enqueueing import insert
 from sitebrook.jobs.job import NewJob, Status
 from sitebrook.jobs.kinds import JobKinds
@@ -23,6 +23,7 @@ from sitebrook.jobs.streams import JobStream
 from sitebrook.jobs.upkeep import Tools
 from sitebrook.jobs.worker import Worker
 from sitebrook.settings.jobs import JobSettings
+from sitebrook.telemetry.metrics import JobFigures, OpenJobs
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -52,6 +53,7 @@ class ProcrastinateEngine:
         self._kinds = kinds
         self._settings = settings
         self._log = log
+        self.observer: JobObserver | None = None
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -99,12 +101,12 @@ class ProcrastinateEngine:
                 await self._admit(connection, row["site_id"])
         return bool(found)
 
-    async def stats(self) -> JobStats:
+    async def stats(self) -> JobFigures:
         """What is open, and how many workers were seen lately."""
         async with self._connections.begin() as connection:
             rows = await run(connection, _OPEN, {})
             [workers] = await run(connection, _WORKERS, {"seconds": self._settings.stalled_s})
-        return JobStats(tuple(OpenJobs(**row) for row in rows), workers["count"])
+        return JobFigures(tuple(OpenJobs(**row) for row in rows), workers["count"])
 
     def worker(self, options: WorkerOptions) -> Worker:
         """A worker of this process, to be run while the engine is open."""
@@ -114,6 +116,7 @@ class ProcrastinateEngine:
             attempts=Attempts(self._connections, lanes=self._settings.lanes),
             kinds=self._kinds,
             log=self._log,
+            observer=self.observer,
             settings=self._settings,
         )
         return Worker(tools, options)

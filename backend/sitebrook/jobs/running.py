@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from enum import StrEnum
 from typing import Any, Final
@@ -46,6 +47,12 @@ class Run:
         self.reason: Reason | None = None
         self.task = asyncio.create_task(work, name=f"job {attempt.ticket.job_id}")
         self._stopped = asyncio.Event()
+        self._began_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began_at
 
     @property
     def is_stuck(self) -> bool:

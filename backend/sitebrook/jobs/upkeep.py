@@ -13,6 +13,7 @@ from sitebrook.errors import Unavailable
 from sitebrook.events.log import EventLog
 from sitebrook.jobs.attempts import LOST, Attempts, to_error
 from sitebrook.jobs.connections import Connections
+from sitebrook.jobs.engine import JobObserver
 from sitebrook.jobs.enqueueing import insert
 from sitebrook.jobs.job import ENDED, NewJob
 from sitebrook.jobs.kinds import JobKinds, last_moment
@@ -38,6 +39,7 @@ class Tools:
     attempts: Attempts
     kinds: JobKinds
     log: EventLog
+    observer: JobObserver | None
     settings: JobSettings
 
 

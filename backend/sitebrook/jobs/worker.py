@@ -50,6 +50,11 @@ class Worker:
         self.upkeep = Upkeep(tools, self.runs, self._wake.set)
         self._watchdog = Watchdog(tools.connections, self.runs, tools.settings, options.replace)
 
+    @property
+    def stuck(self) -> int:
+        """Handlers that go on although their job has ended."""
+        return self.runs.stuck
+
     def stop(self) -> None:
         """Starts no more jobs; those under way get the time of a drain, then are given back."""
         if not self._stopping.is_set():
@@ -155,6 +160,8 @@ class Worker:
             raise Refused(_bad_arguments(error)) from None
         stream = self._stream_of(attempt)
         stream.begin()
+        if self._tools.observer is not None and attempt.ticket.attempt == 1:
+            self._tools.observer.note_job_start(attempt.kind, attempt.waited_s)
         ticket = attempt.ticket
         context = JobContext(ticket.job_id, ticket.attempt, attempt.site_id, stream)
         return Run(attempt, kind, context, kind.handler(context, arguments))
@@ -179,6 +186,8 @@ class Worker:
             stream.abandon()
         else:
             stream.finish(ended.status, ended.error)
+            if self._tools.observer is not None and run is not None:
+                self._tools.observer.note_job_end(attempt.kind, ended.status, run.seconds)
 
     def _stream_of(self, attempt: Attempt) -> JobStream:
         ticket = attempt.ticket

@@ -150,6 +150,45 @@ EVENTS_DEGRADED: Final = Family(
     "summed over the workers",
     "gauge",
 )
+JOBS: Final = Family(
+    "sitebrook_job_attempts_total",
+    "Attempts of jobs that this server ran itself, by what became of the job",
+    "counter",
+    ("kind", "status"),
+)
+JOB_DURATION: Final = Family(
+    "sitebrook_job_attempt_seconds",
+    "From the start of such an attempt to its end",
+    "histogram",
+    ("kind",),
+    _SECONDS,
+    _MAX_SPLITS,
+)
+JOB_WAIT: Final = Family(
+    "sitebrook_job_wait_seconds",
+    "From the enqueueing of a job to its first start",
+    "histogram",
+    ("kind",),
+    _SECONDS,
+    _MAX_SPLITS,
+)
+JOBS_OPEN: Final = Family(
+    "sitebrook_jobs_open",
+    "Jobs of all workers that have not ended",
+    "gauge",
+    ("kind", "status"),
+)
+JOBS_OLDEST: Final = Family(
+    "sitebrook_jobs_oldest_seconds", "Age of the oldest of them", "gauge", ("kind", "status")
+)
+JOB_WORKERS: Final = Family(
+    "sitebrook_job_workers", "Workers that were seen lately, in servers too", "gauge"
+)
+JOBS_STUCK: Final = Family(
+    "sitebrook_job_handlers_stuck",
+    "Handlers in this server that go on although their job has ended",
+    "gauge",
+)
 LOG_DROPS: Final = Family(
     "sitebrook_log_lines_dropped_total",
     "Log lines thrown away since standard error was not read in time",
@@ -175,6 +214,7 @@ FAMILIES: Final = (
     *(ATTEMPTS, ATTEMPT_DURATION, BREAKER),
     *(TURNS, POOL, POOL_SIZE, REDIS_UP, REDIS_FAULTS),
     *(EVENTS, EVENT_ENTRIES, EVENT_STREAMS, EVENT_READERS, EVENT_LAG, EVENTS_DEGRADED),
+    *(JOBS, JOB_DURATION, JOB_WAIT, JOBS_OPEN, JOBS_OLDEST, JOB_WORKERS, JOBS_STUCK),
     *(LOG_DROPS, BUILD),
     *(STARTED, *PROCESS),
 )

@@ -13,12 +13,20 @@ from sitebrook.telemetry import families
 from sitebrook.telemetry.exposition import to_text
 from sitebrook.telemetry.latency import Attempt, Timings, current_timings
 from sitebrook.telemetry.process import read_process
-from sitebrook.telemetry.series import Counter, Family, Histogram, LabelValues, Snapshot
+from sitebrook.telemetry.series import (
+    Counter,
+    Family,
+    Histogram,
+    Labels,
+    LabelValues,
+    Snapshot,
+)
 
 _MAX_SITES: Final = 100
 _MAX_MODELS: Final = 100
 _MAX_ROUTES: Final = 100
 _MAX_PROVIDERS: Final = 50
+_MAX_JOB_KINDS: Final = 50
 # A dozen figures of a request cost a third when the ones of the request before are still at hand
 # for the processor; they are counted when they are read at the latest.
 _COUNTED_AT_ONCE: Final = 32
@@ -37,6 +45,26 @@ class EventFigures:
     """The age of the oldest event that other processes cannot read yet."""
     is_degraded: bool = False
     """Whether streams can be read only in the process that writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """Jobs of one kind and status that have not ended; ``oldest_s`` is the oldest one's age."""
+
+    kind: str
+    status: str
+    count: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobFigures:
+    """What there is to do, and who does it: in all workers, but for ``stuck``."""
+
+    open: tuple[OpenJobs, ...] = ()
+    workers: int = 0
+    stuck: int = 0
+    """Handlers of this process that go on although their job has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +99,14 @@ class Metrics:
         self, models: Iterable[str], providers: Iterable[str], *, version: str, sources: Sources
     ) -> None:
         self.peers: Peers | None = None
+        self.jobs: Callable[[], JobFigures] = JobFigures
         self._sources = sources
         self._version = version
         self._site = LabelValues(_MAX_SITES)
         self._model = LabelValues(_MAX_MODELS, models)
         self._upstream_model = LabelValues(_MAX_MODELS)
         self._provider = LabelValues(_MAX_PROVIDERS, providers)
+        self._job_kind = LabelValues(_MAX_JOB_KINDS)
         self._route = LabelValues(_MAX_ROUTES)
         self._counters: list[Counter] = []
         self._histograms: list[Histogram] = []
@@ -102,6 +132,9 @@ class Metrics:
         self._attempts = counter(families.ATTEMPTS)
         self._attempt_duration = histogram(families.ATTEMPT_DURATION)
         self._breaker = counter(families.BREAKER)
+        self._jobs = counter(families.JOBS)
+        self._job_duration = histogram(families.JOB_DURATION)
+        self._job_wait = histogram(families.JOB_WAIT)
 
     def _counter(self, family: Family) -> Counter:
         self._counters.append(Counter(family))
@@ -179,6 +212,16 @@ class Metrics:
         self._breakers[provider] = str(state)
         self._breaker.set((provider, str(state)), 1)
 
+    def note_job_start(self, kind: str, waited_s: float) -> None:
+        """A job was started for the first time, so long after it was enqueued."""
+        self._job_wait.observe((self._job_kind(kind),), waited_s)
+
+    def note_job_end(self, kind: str, status: str, seconds: float) -> None:
+        """An attempt of a job is over, and the job has this status."""
+        kind = self._job_kind(kind)
+        self._jobs.add((kind, str(status)))
+        self._job_duration.observe((kind,), seconds)
+
     def snapshot(self) -> Snapshot:
         """Everything that may be summed with the figures of other processes."""
         self._count_requests()
@@ -201,9 +244,24 @@ class Metrics:
             (families.EVENTS_DEGRADED, events.is_degraded),
         ):
             values[family.name] = [((), float(value))]
+        values |= self._to_values(self.jobs())
         for name, value in read_process().items():
             values[name] = [((), value)]
         return Snapshot(values, {one.family.name: one.series() for one in self._histograms})
+
+    def _to_values(self, jobs: JobFigures) -> dict[str, list[tuple[Labels, float]]]:
+        counts: dict[Labels, float] = {}
+        ages: dict[Labels, float] = {}
+        for one in jobs.open:
+            labels = (self._job_kind(one.kind), one.status)
+            counts[labels] = counts.get(labels, 0.0) + one.count
+            ages[labels] = max(ages.get(labels, 0.0), float(one.oldest_s))
+        return {
+            families.JOBS_OPEN.name: list(counts.items()),
+            families.JOBS_OLDEST.name: list(ages.items()),
+            families.JOB_WORKERS.name: [((), float(jobs.workers))],
+            families.JOBS_STUCK.name: [((), float(jobs.stuck))],
+        }
 
     async def render(self) -> bytes:
         """The text exposition, with the figures of the peers; written in a thread."""

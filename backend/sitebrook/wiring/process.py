@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 from sitebrook import __version__
 from sitebrook.access.gate import Gate
 from sitebrook.access.limits import ProcessLimiter
@@ -23,6 +26,7 @@ from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
 from sitebrook.jobs.engine import JobEngine, JobWorker, WorkerOptions
 from sitebrook.jobs.intake import Intake
+from sitebrook.jobs.watch import JobWatch
 from sitebrook.parts import Parts
 from sitebrook.providers.http_client import HttpClient
 from sitebrook.providers.prices import PriceTable
@@ -37,18 +41,17 @@ from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import EmbeddingSettings, Settings
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
-from sitebrook.telemetry.metrics import Metrics, Sources
+from sitebrook.telemetry.metrics import JobFigures, Metrics, Sources
 from sitebrook.telemetry.peers import METRICS_FOLDER, WorkerPeers
 from sitebrook.telemetry.tracing import Tracing, open_tracing
 from sitebrook.wiring.jobs import build_jobs
 
 
-def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
+def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
     """The objects of this process; call it inside the event loop that will use them.
 
-    With ``runs_jobs`` it has a worker, unless the settings say that others run the jobs.
-
-    Raises StartError without a database address.
+    One that ``serves`` also runs jobs, as the settings say. Raises StartError without a database
+    address.
     """
     if not settings.database.url:
         raise StartError("No database: set DATABASE_URL, or start with `sitebrook serve`.")
@@ -61,7 +64,17 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
     events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
+
+    async def open_parts() -> Parts:
+        return parts
+
+    jobs = build_jobs(settings, events, open_parts)
     metrics = _build_metrics(settings, database, writer, redis, events)
+    jobs.observer = metrics
+    worker = _build_worker(settings, jobs) if serves else None
+    watch = JobWatch(jobs) if serves else None
+    if watch is not None and settings.worker <= 1:  # the figures of several processes are summed
+        metrics.jobs = functools.partial(_to_figures, watch, worker)
     peers = None
     if settings.worker:
         peers = WorkerPeers(settings.server.data_dir / METRICS_FOLDER, settings.worker)
@@ -81,13 +94,7 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
             prices=PriceTable(settings.models),
         )
     )
-
-    async def open_parts() -> Parts:
-        return parts
-
-    jobs = build_jobs(settings, events, open_parts)
     ingester = Ingester(database, embedders.find, Reader(compute, settings), settings)
-    works = runs_jobs and settings.jobs.in_server
     parts = Parts(
         settings=settings,
         database=database,
@@ -105,7 +112,8 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
         writer=writer,
         chat=chat,
         jobs=jobs,
-        worker=_build_worker(settings, jobs) if works else None,
+        worker=worker,
+        job_watch=watch,
         open_answers=OpenAnswers(),
         latency=LatencyRecorder(settings.telemetry.latency_window),
         metrics=metrics,
@@ -114,13 +122,21 @@ def build_parts(settings: Settings, *, runs_jobs: bool = False) -> Parts:
     return parts
 
 
-def _build_worker(settings: Settings, jobs: JobEngine) -> JobWorker:
+def _build_worker(settings: Settings, jobs: JobEngine) -> JobWorker | None:
+    """The worker of a server; of several processes the first one has it."""
+    if not settings.jobs.in_server or settings.worker > 1:
+        return None
     options = WorkerOptions(
         concurrency=settings.jobs.concurrency,
         drain_s=settings.server.drain_s,
         queues=settings.jobs.queues or None,
     )
     return jobs.worker(options)
+
+
+def _to_figures(watch: JobWatch, worker: JobWorker | None) -> JobFigures:
+    stuck = 0 if worker is None else worker.stuck
+    return dataclasses.replace(watch.figures or JobFigures(), stuck=stuck)
 
 
 def build_tracing(settings: Settings) -> Tracing | None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.factories import make_site
 from tests.integration.jobs import faults
-from tests.integration.jobs.engines import Engine, Note, kind, open_engine
+from tests.integration.jobs.engines import SOON_S, Engine, Note, kind, open_engine
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest
@@ -15,6 +15,7 @@ from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.housekeeping import HOUSEKEEPING, housekeeping
 from sitebrook.jobs.job import NewJob, NoArguments, Priority
 from sitebrook.jobs.kinds import JobKind
+from sitebrook.jobs.watch import JobWatch
 
 
 async def echo(_context: JobContext, note: Note) -> str:
@@ -212,3 +213,21 @@ async def test_statistics_show_what_is_open_and_who_works(database: Database) ->
     [row] = stats.open
     assert (row.kind, row.status, row.count, stats.workers) == ("echo", "queued", 2, 1)
     assert 60 <= row.oldest_s < 90
+
+
+async def test_who_watches_knows_whether_jobs_are_run(database: Database) -> None:
+    async with open_engine(database, [HOLD], heartbeat_s=0.1) as engine:
+        watch = JobWatch(engine.jobs)
+        watching = asyncio.create_task(watch.run())
+        await engine.enqueue("hold")
+        async with asyncio.timeout(SOON_S):
+            while watch.figures is None:
+                await asyncio.sleep(0.01)
+        assert [one.count for one in watch.figures.open] in ([], [1])
+        watch.figures = await engine.jobs.stats()
+        assert not watch.is_well
+        async with engine.working():
+            await engine.until("SELECT FROM job WHERE status = 'running'")
+            watch.figures = await engine.jobs.stats()
+            assert watch.is_well
+        watching.cancel()

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from sitebrook.telemetry.latency import GAP_BOUNDS_S, Timings, current_timings
-from sitebrook.telemetry.metrics import EventFigures, Metrics, Sources
+from sitebrook.telemetry.metrics import EventFigures, JobFigures, Metrics, OpenJobs, Sources
 from sitebrook.telemetry.series import Snapshot
 
 
@@ -158,3 +158,37 @@ async def test_labels_are_escaped() -> None:
     metrics.record(_answer(model='a"b\\c\nd'))
     found = await _read(metrics)
     assert found["sitebrook_answers_total"][0].labels["model"] == 'a"b\\c\nd'
+
+
+async def test_jobs_are_counted_by_kind_and_status() -> None:
+    metrics = _make()
+    metrics.jobs = lambda: JobFigures(
+        (OpenJobs("crawl", "queued", 3, 9.5), OpenJobs("crawl", "running", 1, 2.0)), 2, 1
+    )
+    metrics.note_job_start("crawl", 0.2)
+    metrics.note_job_end("crawl", "succeeded", 12.0)
+    metrics.note_job_end("crawl", "waiting", 1.0)
+    found = await _read(metrics)
+    open_jobs = {one.labels["status"]: one.value for one in found["sitebrook_jobs_open"]}
+    assert open_jobs == {"queued": 3, "running": 1}
+    oldest = {one.labels["status"]: one.value for one in found["sitebrook_jobs_oldest_seconds"]}
+    assert oldest == {"queued": 9.5, "running": 2}
+    ended = {one.labels["status"]: one.value for one in found["sitebrook_job_attempts_total"]}
+    assert ended == {"succeeded": 1, "waiting": 1}
+    [seconds] = found["sitebrook_job_attempt_seconds_sum"]
+    assert (seconds.labels, seconds.value) == ({"kind": "crawl"}, 13)
+    [waited] = found["sitebrook_job_wait_seconds_count"]
+    assert waited.value == 1
+    assert [one.value for one in found["sitebrook_job_workers"]] == [2]
+    assert [one.value for one in found["sitebrook_job_handlers_stuck"]] == [1]
+
+
+async def test_kinds_of_jobs_are_bounded() -> None:
+    metrics = _make()
+    metrics.jobs = lambda: JobFigures(
+        tuple(OpenJobs(f"kind-{number}", "queued", 1, number) for number in range(100))
+    )
+    found = await _read(metrics)
+    counts = {one.labels["kind"]: one.value for one in found["sitebrook_jobs_open"]}
+    assert len(counts) == 51
+    assert counts["other"] == 50

@@ -28,15 +28,16 @@ class ProviderHealth(msgspec.Struct, frozen=True):
 
 
 class ReadyResponse(msgspec.Struct, frozen=True):
-    """``ok``, or ``degraded`` when a provider rests or Redis is away; as this process sees them.
+    """``ok``, or ``degraded`` when a part of it is; as this process sees them.
 
     ``redis`` is ``off`` where none is configured. ``events`` says whether all processes can read
-    the streams that this one writes.
+    the streams that this one writes, ``jobs`` whether somebody runs those that there are.
     """
 
     status: Literal["ok", "degraded"]
     redis: Literal["ok", "degraded", "off"]
     events: Literal["ok", "degraded"]
+    jobs: Literal["ok", "degraded"]
     providers: list[ProviderHealth]
 
 
