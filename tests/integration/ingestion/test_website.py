@@ -15,7 +15,7 @@ from sitebrook.access.sites import Site
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
-from sitebrook.errors import InvalidRequest, NotFound, Unavailable
+from sitebrook.errors import Unavailable
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
 from sitebrook.ingestion.website.crawl import CrawlReport, PageReport
@@ -23,7 +23,6 @@ from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import (
     Source,
     delete_source,
-    find_source,
     list_due,
     list_pages,
     list_sources,
@@ -380,35 +379,6 @@ async def test_websites_are_due_by_their_hours(
     same = await save_source(database, site.id, website.url(), CrawlOptions(max_depth=1), 12)
     assert (same.id, same.every_hours, same.options.max_depth) == (daily.id, 12, 1)
     assert {one.id for one in await list_sources(database, site.id)} == {never.id, daily.id}
-
-
-async def test_another_sites_website_is_not_found(database: Database, site: Site) -> None:
-    other = await make_database_site(database, name="Other")
-    source = await save_source(database, site.id, "example.com")
-    assert source.url == "https://example.com/"
-    for action in (find_source, delete_source):
-        with pytest.raises(NotFound):
-            await action(database, other.id, source.id)
-    with pytest.raises(NotFound):
-        await find_source(database, site.id, "src_nothing")
-
-
-@pytest.mark.parametrize(
-    ("options", "param"),
-    [
-        ({"max_depth": -1}, "max_depth"),
-        ({"max_pages": 0}, "max_pages"),
-        ({"delay_s": 61}, "delay_s"),
-        ({"include": ("docs/*",)}, "include"),
-        ({"exclude": ("/a",) * 101}, "exclude"),
-    ],
-)
-async def test_options_out_of_bounds_are_refused(
-    database: Database, site: Site, options: dict, param: str
-) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        await save_source(database, site.id, "https://example.com", CrawlOptions(**options))
-    assert refused.value.param == param
 
 
 async def test_a_pattern_full_of_stars_is_quick(crawler: Crawler, website: FakeWebsite) -> None:
