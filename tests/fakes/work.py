@@ -132,10 +132,10 @@ def garbage(asked: bytes) -> None:
 
 
 def forge(asked: int) -> int:
-    """Writes an answer of its own before the true one, which is left over."""
-    frame = [msgspec.msgpack.encode(Done()), msgspec.msgpack.encode(asked)]
+    """Writes an answer that nobody asked for, then the true one."""
+    frame = [msgspec.msgpack.encode(Done(0)), msgspec.msgpack.encode(asked)]
     garbage(b"".join([to_lengths(frame), *frame]))
-    return asked
+    return asked + 1
 
 
 def hang_up(asked: None) -> None:

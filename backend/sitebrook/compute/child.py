@@ -61,13 +61,14 @@ def _answer(received: list[bytearray]) -> list[Buffer]:
         function, asked, given = _find(call.target)
         result = function(decode(received[1:], asked))
         # A wrong type is told here, where the function's name is known.
-        return _to_frame(Done(), encode(_checked(result, given)))
+        return _to_frame(Done(call.number), encode(_checked(result, given)))
     except MemoryError:
         raise
     except RequestError as error:
-        reply = Refused(type(error).__name__, _cut(error.message), error.param, error.code)
+        kind, message = type(error).__name__, _cut(error.message)
+        reply = Refused(call.number, kind, message, error.param, error.code)
     except Exception as error:  # noqa: BLE001 - whatever work raises is told to who asked for it
-        reply = Failed(type(error).__name__, _cut(str(error)))
+        reply = Failed(call.number, type(error).__name__, _cut(str(error)))
     return _to_frame(reply, [])
 
 

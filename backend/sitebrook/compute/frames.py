@@ -25,8 +25,12 @@ _ARRAY_KINDS: Final = frozenset("biuf")
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Which function to run, and the processor time that it may take, in whole seconds."""
+    """Which function to run, and the processor time that it may take, in whole seconds.
 
+    The reply to a call has its number.
+    """
+
+    number: int
     target: str
     processor_s: int
 
@@ -34,10 +38,13 @@ class Call(msgspec.Struct, frozen=True):
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The function returned; its result follows."""
 
+    number: int
+
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """The function refused its argument with an error of ``sitebrook.errors``."""
 
+    number: int
     kind: str
     message: str
     param: str | None
@@ -47,6 +54,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The function raised what nobody expected."""
 
+    number: int
     kind: str
     message: str
 

@@ -17,9 +17,9 @@ from sitebrook.compute.frames import (
     Buffer,
     Done,
     Refused,
+    Reply,
     decode,
     encode,
-    to_reply,
 )
 from sitebrook.compute.process import ChildProcess
 from sitebrook.compute.work import Limits, Work
@@ -105,8 +105,8 @@ class ComputePool:
         try:
             claim.hold(child)
             time_s = limits.time_s or self._settings.time_s
-            answer = child.ask(work.target, buffers, time_s, limits.answer_bytes)
-            given = _to_given(work, answer)
+            reply, result = child.ask(work.target, buffers, time_s, limits.answer_bytes)
+            given = _to_given(work, reply, result)
             is_whole = True
         except RequestError as error:
             is_whole = not isinstance(error, WorkFailed) or error.cause == "error"
@@ -191,13 +191,12 @@ class _Claim:
                 self._child.kill(reason)
 
 
-def _to_given(work: Work[AskedT, GivenT], answer: Sequence[Buffer]) -> GivenT:
-    try:
-        reply = to_reply(answer[0])
-        if isinstance(reply, Done):
-            return decode(answer[1:], work.given)
-    except BrokenFrame as error:
-        raise WorkFailed(f"The child's answer is refused: {error}.", cause="answer") from None
+def _to_given(work: Work[AskedT, GivenT], reply: Reply, result: Sequence[Buffer]) -> GivenT:
+    if isinstance(reply, Done):
+        try:
+            return decode(result, work.given)
+        except BrokenFrame as error:
+            raise WorkFailed(f"The child's answer is refused: {error}.", cause="answer") from None
     if isinstance(reply, Refused):
         refusal = _REFUSALS.get(reply.kind, errors.InvalidRequest)
         raise refusal(reply.message, param=reply.param, code=reply.code)

@@ -19,7 +19,15 @@ import msgspec
 
 import sitebrook
 from sitebrook.compute.confinement import OUT_OF_MEMORY
-from sitebrook.compute.frames import BrokenFrame, Buffer, Call, read_buffers, to_lengths
+from sitebrook.compute.frames import (
+    BrokenFrame,
+    Buffer,
+    Call,
+    Reply,
+    read_buffers,
+    to_lengths,
+    to_reply,
+)
 from sitebrook.errors import WorkFailed
 
 T = TypeVar("T")
@@ -49,7 +57,7 @@ class ChildProcess:
         self._socket.settimeout(_TICK_S)
         self._memory_bytes = memory_bytes
         self._killed_for: WorkFailed | None = None
-        self._look_at = self._deadline = self._time_s = 0.0
+        self._look_at = self._deadline = self._time_s = self._gone_by = 0.0
         self.calls = 0
         self.idle_since = 0.0
 
@@ -62,17 +70,21 @@ class ChildProcess:
 
     def ask(
         self, target: str, asked: Sequence[Buffer], time_s: float, answer_bytes: int
-    ) -> list[bytearray]:
-        """The buffers of the answer. Raises WorkFailed; the child is of no use then."""
+    ) -> tuple[Reply, list[bytearray]]:
+        """The reply and the buffers of the result. Raises WorkFailed; the child is no use then."""
         self.calls += 1
         self._time_s, self._look_at = time_s, time.monotonic() + _TICK_S
         self._deadline = time.monotonic() + time_s
-        call = msgspec.msgpack.encode(Call(target, math.ceil(time_s)))
+        call = msgspec.msgpack.encode(Call(self.calls, target, math.ceil(time_s)))
         buffers = [call, *asked]
         try:
             for one in [to_lengths(buffers), *buffers]:
                 self._send(memoryview(one).cast("B"))
-            return read_buffers(self._receive, answer_bytes)
+            while True:
+                answer = read_buffers(self._receive, answer_bytes)
+                reply = to_reply(answer[0])
+                if reply.number == self.calls:  # else it is what another call left behind
+                    return reply, answer[1:]
         except BrokenFrame as error:
             raise WorkFailed(f"The child's answer is refused: {error}.", cause="answer") from None
         except (EOFError, OSError):
@@ -80,7 +92,8 @@ class ChildProcess:
 
     def kill(self, reason: WorkFailed) -> None:
         """Ends it at once, from any thread; a call that it works on fails for ``reason``."""
-        self._killed_for = self._killed_for or reason
+        if self._killed_for is None:
+            self._killed_for, self._gone_by = reason, time.monotonic() + _END_S
         self._process.kill()
 
     def end(self, *, is_waiting: bool) -> None:
@@ -121,6 +134,8 @@ class ChildProcess:
     def _look(self) -> None:
         now = time.monotonic()
         self._look_at = now + _TICK_S
+        if self._killed_for is not None and now >= self._gone_by:
+            raise EOFError  # the kernel does not let it go; nothing waits for that
         if now >= self._deadline:
             self.kill(_too_long(self._time_s))
         elif _resident_bytes(self._process.pid) > self._memory_bytes:

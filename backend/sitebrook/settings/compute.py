@@ -21,7 +21,7 @@ class ComputeSettings:
         512 * 1024 * 1024,
         "SITEBROOK_COMPUTE_MEMORY_BYTES",
         "memory of one child",
-        least=64 * 1024 * 1024,
+        least=256 * 1024 * 1024,
     )
     time_s: float = setting(
         60.0, "SITEBROOK_COMPUTE_TIME_S", "longest time for one piece of work", least=0.1

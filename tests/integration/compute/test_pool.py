@@ -206,11 +206,8 @@ async def test_an_answer_of_another_type_is_refused(pool: ComputePool) -> None:
 
 async def test_what_a_child_says_unasked_is_no_other_calls_answer() -> None:
     async with running_pool(children=1) as pool:
-        first = await pool.run(WHO, 0)
-        # A frame that says 4, written before the true answer, which is left over.
-        assert await pool.run(to_work(work.forge, int, int), 4) == 4
+        assert await pool.run(to_work(work.forge, int, int), 4) == 5
         assert await pool.run(DOUBLE, 21) == 42
-        assert await pool.run(WHO, 0) != first
 
 
 async def test_what_work_raised_is_kept_apart_from_what_is_shown(pool: ComputePool) -> None:
