@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
-import struct
-import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import EmailMessage
 from typing import Final
 
 from tests.fakes.documents import (
@@ -21,6 +16,30 @@ from tests.fakes.documents import (
     raw_word,
     relationships,
     zipped,
+)
+from tests.fakes.hostile_files import (
+    DEEP_PDF,
+    LAUGHS,
+    OLE,
+    PAGE,
+    W,
+    added,
+    changed,
+    document,
+    encrypted_entries,
+    lying_size,
+    mail_of_parts,
+    mail_with_attachment,
+    multiparts,
+    nested_zips,
+    paragraph,
+    pdf_bomb,
+    pdf_encrypted,
+    pdf_with,
+    repacked,
+    tar,
+    with_part,
+    zipped_wrong,
 )
 
 READ: Final = ""  # the reason of a file that is taken in
@@ -39,141 +58,31 @@ class Hostile:
     name: str = "a.txt"
 
 
-def _paragraph(text: str) -> str:
-    return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
-
-
-def _lying_size() -> bytes:
-    """A part that says it has 100 bytes and has ten million."""
-    content = bytearray(raw_word(" " * 10_000_000))
-    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
-        at = content.find(b"word/document.xml", content.find(signature))
-        start = content.rfind(signature, 0, at)
-        content[start + place : start + place + 4] = struct.pack("<I", 100)
-    return bytes(content)
-
-
-def _changed(content: bytes, old: bytes, new: bytes) -> bytes:
-    assert old in content
-    return content.replace(old, new)
-
-
-def _encrypted_entries() -> bytes:
-    content = bytearray(raw_word(_paragraph("secret")))
-    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        start = content.find(signature)
-        while start >= 0:
-            content[start + place] |= 1
-            start = content.find(signature, start + 4)
-    return bytes(content)
-
-
-def _with_part(name: str, content: str | bytes, **parts: str) -> bytes:
-    """A Word document with another document part."""
-    made = zipfile.ZipFile(io.BytesIO(raw_word(_paragraph("text"))))
-    kept = {one: made.read(one) for one in made.namelist()}
-    return zipped({**kept, **parts, name: content})
-
-
-def _document(xml: str) -> bytes:
-    return _with_part("word/document.xml", xml)
-
-
-_W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
-_LAUGHS = "".join(f'<!ENTITY l{at + 1} "{f"&l{at};" * 10}">' for at in range(9))
-
-
-def _nested_zips() -> bytes:
-    content = b"\0" * 1_000_000
-    for depth in range(20):
-        content = zipped({f"{depth}.zip": content})
-    return content
-
-
-def _pdf_encrypted() -> bytes:
-    import pypdf
-
-    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf([lines("secret")])))
-    writer.encrypt("password", algorithm="RC4-128")
-    target = io.BytesIO()
-    writer.write(target)
-    return target.getvalue()
-
-
-def _pdf_bomb(size: int) -> bytes:
-    """A page whose content unpacks from a thousandth."""
-    packer = zlib.compressobj(1)
-    packed = b"".join(packer.compress(b" " * 1_000_000) for _ in range(size // 1_000_000))
-    packed += packer.flush()
-    stream = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%b\nendstream" % (len(packed), packed)
-    return _changed(pdf([lines("text")], extra=[stream]), b"/Contents 12 0 R", b"/Contents 10 0 R")
-
-
-def _pdf_with(body: bytes) -> bytes:
-    return b"%PDF-1.7\n" + body
-
-
-def _multiparts(depth: int) -> bytes:
-    head = b"From: a@x.example\nSubject: deep\nMIME-Version: 1.0\n"
-    for at in range(depth):
-        head += b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (at, at)
-    return head + b"Content-Type: text/plain\n\ndeep text\n"
-
-
-def _mail_of_parts(count: int) -> bytes:
-    part = b"--b\nContent-Type: text/plain\n\nword\n"
-    head = b'From: a@x.example\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b"\n\n'
-    return head + part * count + b"--b--\n"
-
-
-def _mail_with_attachment() -> bytes:
-    message = EmailMessage()
-    message["Subject"] = "See attached"
-    message.set_content("Text of the mail.")
-    message.add_attachment(b"\0" * 3_000_000, maintype="application", subtype="x", filename="a.bin")
-    return message.as_bytes()
-
-
-def _tar() -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        entry = tarfile.TarInfo("a.md")
-        entry.size = 4
-        archive.addfile(entry, io.BytesIO(b"text"))
-    return target.getvalue()
-
-
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 1000
-_PAGE = '<html xmlns="http://www.w3.org/1999/xhtml"><body><p>text</p></body></html>'
-_DEEP_PDF = (
-    b"1 0 obj\n" + b"[" * 200_000 + b"]" * 200_000 + b"\nendobj\ntrailer\n<< /Root 1 0 R >>\n"
-)
-
 HOSTILE: Final[dict[str, Hostile]] = {
     # Archives.
     "a zip bomb": Hostile(lambda: raw_word(" " * 100_000_000), "more than 250 times its size"),
     "a zip bomb of many parts": Hostile(
-        lambda: epub({f"{at}.xhtml": _PAGE + " " * 4_000_000 for at in range(100)}),
+        lambda: epub({f"{at}.xhtml": PAGE + " " * 4_000_000 for at in range(100)}),
         "unpacks to more than 300 MB|longer than",
     ),
-    "a zip bomb that lies about its size": Hostile(_lying_size, "(?:archive|XML) is damaged"),
+    "a zip bomb that lies about its size": Hostile(lying_size, "(?:archive|XML) is damaged"),
     "an archive of 25,000 parts": Hostile(
-        lambda: _with_part("a", "", **{f"a{at}": "" for at in range(25_000)}), "20,000"
+        lambda: with_part("a", "", **{f"a{at}": "" for at in range(25_000)}), "20,000"
     ),
-    "zips in zips": Hostile(_nested_zips, "an archive; unpack it"),
+    "zips in zips": Hostile(nested_zips, "an archive; unpack it"),
     "an empty archive": Hostile(lambda: zipped({}), "an archive"),
     "an archive cut in the middle": Hostile(
-        lambda: raw_word(_paragraph("text") * 999)[:400], "archive is damaged", "a.docx"
+        lambda: raw_word(paragraph("text") * 999)[:400], "archive is damaged", "a.docx"
     ),
     "an archive with a wrong checksum": Hostile(
         lambda: zipped_wrong(), "archive is damaged"
     ),
     "an archive packed in another way": Hostile(
-        lambda: _repacked(zipfile.ZIP_LZMA), "compressed in a way that is not read"
+        lambda: repacked(zipfile.ZIP_LZMA), "compressed in a way that is not read"
     ),
-    "an archive with a password": Hostile(_encrypted_entries, "password"),
+    "an archive with a password": Hostile(encrypted_entries, "password"),
     "parts outside of the archive": Hostile(
-        lambda: _with_part(
+        lambda: with_part(
             "_rels/.rels",
             relationships({"a": ("officeDocument", "../../../../etc/passwd")}),
             **{"../../../../etc/passwd": "x", "/etc/passwd": "y"},
@@ -181,26 +90,26 @@ HOSTILE: Final[dict[str, Hostile]] = {
         "lacks the part that holds the document",
     ),
     "a gzip": Hostile(lambda: gzip.compress(b"text" * 100), "a compressed archive"),
-    "a tar": Hostile(_tar, "NUL bytes"),
+    "a tar": Hostile(tar, "NUL bytes"),
     # Word.
     "a laughing Word document": Hostile(
-        lambda: _document(f'<!DOCTYPE w [<!ENTITY l0 "ha">{_LAUGHS}]><w:document {_W}><w:body>'
-                          f"{_paragraph('&l9;')}</w:body></w:document>"),
+        lambda: document(f'<!DOCTYPE w [<!ENTITY l0 "ha">{LAUGHS}]><w:document {W}><w:body>'
+                          f"{paragraph('&l9;')}</w:body></w:document>"),
         "declares entities",
     ),
     "a Word document that wants another file": Hostile(
-        lambda: _document('<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
-                          f"<w:document {_W}><w:body>{_paragraph('&x;')}</w:body></w:document>"),
+        lambda: document('<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+                          f"<w:document {W}><w:body>{paragraph('&x;')}</w:body></w:document>"),
         "declares entities",
     ),
     "a Word document with parameter entities": Hostile(
-        lambda: _document('<!DOCTYPE w [<!ENTITY % x SYSTEM "http://127.0.0.1:9/x.dtd">%x;]>'
-                          f"<w:document {_W}/>"),
+        lambda: document('<!DOCTYPE w [<!ENTITY % x SYSTEM "http://127.0.0.1:9/x.dtd">%x;]>'
+                          f"<w:document {W}/>"),
         "declares entities",
     ),
     "a Word document with a foreign DTD": Hostile(
-        lambda: _document('<!DOCTYPE w SYSTEM "http://127.0.0.1:9/x.dtd">'
-                          f"<w:document {_W}><w:body>{_paragraph('text')}</w:body></w:document>"),
+        lambda: document('<!DOCTYPE w SYSTEM "http://127.0.0.1:9/x.dtd">'
+                          f"<w:document {W}><w:body>{paragraph('text')}</w:body></w:document>"),
         READ,
     ),
     "a Word document nested deeply": Hostile(
@@ -210,7 +119,7 @@ HOSTILE: Final[dict[str, Hostile]] = {
         lambda: raw_word("<w:p></w:q>"), "XML is damaged"
     ),
     "a Word document in an unknown encoding": Hostile(
-        lambda: _document(f'<?xml version="1.0" encoding="x-none"?><w:document {_W}/>'),
+        lambda: document(f'<?xml version="1.0" encoding="x-none"?><w:document {W}/>'),
         "XML is damaged",
     ),
     "a Word document with numbers of 5,000 digits": Hostile(
@@ -222,7 +131,7 @@ HOSTILE: Final[dict[str, Hostile]] = {
         lambda: zipped({"[Content_Types].xml": "", "word/x.xml": ""}), "lacks the part"
     ),
     "a Word document with macros and links": Hostile(
-        lambda: _with_part(
+        lambda: with_part(
             "word/_rels/document.xml.rels",
             '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
             '<Relationship Id="a" Type="x/attachedTemplate" Target="http://127.0.0.1:9/t.dotm" '
@@ -233,14 +142,14 @@ HOSTILE: Final[dict[str, Hostile]] = {
         "a.docm",
     ),
     "a Word document of six million characters": Hostile(
-        lambda: raw_word("".join(_paragraph(f"{at:0>60}") for at in range(100_000))),
+        lambda: raw_word("".join(paragraph(f"{at:0>60}") for at in range(100_000))),
         "more than 5,000,000 characters|longer than",
     ),
     "a Word document without text": Hostile(lambda: raw_word("<w:p/>"), "no text", "a.docx"),
     "a Word document with a password": Hostile(
-        lambda: _OLE + "EncryptedPackage".encode("utf-16-le"), "password", "a.docx"
+        lambda: OLE + "EncryptedPackage".encode("utf-16-le"), "password", "a.docx"
     ),
-    "an old Word document": Hostile(lambda: _OLE, "old format of Office", "a.doc"),
+    "an old Word document": Hostile(lambda: OLE, "old format of Office", "a.doc"),
     # Spreadsheets and presentations.
     "a cell in the last place of a sheet": Hostile(
         lambda: raw_sheet('<row r="1048576"><c r="XFD1048576"><v>7</v></c></row>'), READ
@@ -280,16 +189,16 @@ HOSTILE: Final[dict[str, Hostile]] = {
         "no text",
     ),
     # Books.
-    "a book without a spine": Hostile(lambda: epub({"a.xhtml": _PAGE}, spine=[]), "spine is empty"),
+    "a book without a spine": Hostile(lambda: epub({"a.xhtml": PAGE}, spine=[]), "spine is empty"),
     "a book without a container": Hostile(
         lambda: zipped({"mimetype": "application/epub+zip"}), "an archive", "a.epub"
     ),
     "a book whose pages lie elsewhere": Hostile(
-        lambda: epub({"../../../etc/passwd": _PAGE, "%2e%2e/x": _PAGE}), "no text|archive|text"
+        lambda: epub({"../../../etc/passwd": PAGE, "%2e%2e/x": PAGE}), "no text|archive|text"
     ),
     "a copy-protected book": Hostile(
-        lambda: _added(
-            epub({"a.xhtml": _PAGE}),
+        lambda: added(
+            epub({"a.xhtml": PAGE}),
             "META-INF/encryption.xml",
             '<e xmlns="http://www.w3.org/2001/04/xmlenc#">'
             '<CipherReference URI="OEBPS/a.xhtml"/></e>',
@@ -297,29 +206,29 @@ HOSTILE: Final[dict[str, Hostile]] = {
         "copy protection",
     ),
     # PDF.
-    "a PDF with a password": Hostile(_pdf_encrypted, "password"),
+    "a PDF with a password": Hostile(pdf_encrypted, "password"),
     "a PDF of pictures": Hostile(
         lambda: pdf(["q 600 0 0 700 0 0 cm /Im1 Do Q"] * 3), r"text recognition \(OCR\)"
     ),
     "a PDF without pages": Hostile(lambda: pdf([]), "no pages|damaged"),
-    "a PDF that is only a head": Hostile(lambda: _pdf_with(b""), "damaged"),
-    "a PDF of noise": Hostile(lambda: _pdf_with(bytes(range(256)) * 4000), "damaged"),
+    "a PDF that is only a head": Hostile(lambda: pdf_with(b""), "damaged"),
+    "a PDF of noise": Hostile(lambda: pdf_with(bytes(range(256)) * 4000), "damaged"),
     "a PDF whose pages hold themselves": Hostile(
-        lambda: _changed(pdf([lines("text")]), b"/Kids [10 0 R]", b"/Kids [2 0 R] "),
+        lambda: changed(pdf([lines("text")]), b"/Kids [10 0 R]", b"/Kids [2 0 R] "),
         "no text|damaged|no pages",
     ),
     "a PDF that claims a million pages": Hostile(
-        lambda: _changed(pdf([lines("text")]), b"/Count 1 ", b"/Count 1000000 "),
+        lambda: changed(pdf([lines("text")]), b"/Count 1 ", b"/Count 1000000 "),
         "1,000,000 pages; at most 5,000|no text|damaged",
     ),
-    "a PDF nested deeply": Hostile(lambda: _pdf_with(_DEEP_PDF), "damaged"),
+    "a PDF nested deeply": Hostile(lambda: pdf_with(DEEP_PDF), "damaged"),
     "a PDF whose table refers to itself": Hostile(
-        lambda: _changed(pdf([lines("text")], trailer="/Prev 9"), b"/Prev 9", b"/Prev 000009"),
+        lambda: changed(pdf([lines("text")], trailer="/Prev 9"), b"/Prev 9", b"/Prev 000009"),
         "|damaged",
     ),
-    "a PDF bomb": Hostile(lambda: _pdf_bomb(600_000_000), "memory|no text|longer than|damaged"),
+    "a PDF bomb": Hostile(lambda: pdf_bomb(600_000_000), "memory|no text|longer than|damaged"),
     "a PDF whose form draws itself": Hostile(
-        lambda: _changed(
+        lambda: changed(
             pdf([lines("text") + "/Im1 Do"], extra=[
                 b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject "
                 b"<< /Im1 10 0 R >> >> /Length 7 >>\nstream\n/Im1 Do\nendstream",
@@ -394,13 +303,13 @@ HOSTILE: Final[dict[str, Hostile]] = {
     "CSV with NUL bytes": Hostile(lambda: b"a,b\n1,\0\n", "NUL bytes", "a.csv"),
     # E-mail.
     "mail nested 5,000 deep": Hostile(
-        lambda: _multiparts(5000), "|nested too deeply", "a.eml"
+        lambda: multiparts(5000), "|nested too deeply", "a.eml"
     ),
-    "mail nested 50 deep": Hostile(lambda: _multiparts(50), READ, "a.eml"),
+    "mail nested 50 deep": Hostile(lambda: multiparts(50), READ, "a.eml"),
     "mail of 20,000 parts": Hostile(
-        lambda: _mail_of_parts(20_000), "more than 1,000 parts", "a.eml"
+        lambda: mail_of_parts(20_000), "more than 1,000 parts", "a.eml"
     ),
-    "mail with a large attachment": Hostile(_mail_with_attachment, READ, "a.eml"),
+    "mail with a large attachment": Hostile(mail_with_attachment, READ, "a.eml"),
     "mail with malformed heads": Hostile(
         lambda: b"From: =?utf-8?q?" + b"=" * 9999 + b"?=\nTo: <<<@@>>,;:\nDate: never\n"
                 b"Subject: =?x-none?b?!!?=\nContent-Type: text/plain; charset=x-none\n\ntext",
@@ -411,20 +320,3 @@ HOSTILE: Final[dict[str, Hostile]] = {
         lambda: b"".join(b"X-%d: y\n" % at for at in range(200_000)) + b"\ntext", READ, "a.eml"
     ),
 }  # fmt: skip
-
-
-def zipped_wrong() -> bytes:
-    """A Word document whose text was changed after it was packed."""
-    made = zipfile.ZipFile(io.BytesIO(raw_word(_paragraph("the text"))))
-    stored = zipped({one: made.read(one) for one in made.namelist()}, zipfile.ZIP_STORED)
-    return _changed(stored, b"the text", b"a forgery"[:8])
-
-
-def _repacked(method: int) -> bytes:
-    made = zipfile.ZipFile(io.BytesIO(raw_word(_paragraph("the text"))))
-    return zipped({one: made.read(one) for one in made.namelist()}, method)
-
-
-def _added(content: bytes, name: str, part: str) -> bytes:
-    made = zipfile.ZipFile(io.BytesIO(content))
-    return zipped({**{one: made.read(one) for one in made.namelist()}, name: part})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import zipfile
 from io import BytesIO
@@ -48,19 +49,22 @@ _BY_MEDIA_TYPE: Final[dict[str, Kind]] = {
 _VAGUE: Final = frozenset(
     {"", "text/plain", "application/octet-stream", "application/zip", "application/vnd.ms-excel"}
 )
+_PDF_START: Final = b"%PDF-"
 _PDF_WITHIN_BYTES: Final = 1024  # as readers of PDF allow
 _ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE_START: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_READ_BYTES: Final = 1 << 20
 _PASSWORD_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
+_FOREIGN_TEXT: Final = (
+    (b"{\\rtf", "an RTF document; save it as .docx or PDF"),
+    (b"%!PS", "PostScript; save it as PDF"),
+)
 _FOREIGN: Final = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
     (b"II*\0", "a picture"),
     (b"MM\0*", "a picture"),
-    (b"{\\rtf", "an RTF document; save it as .docx or PDF"),
-    (b"%!PS", "PostScript; save it as PDF"),
     (b"\x1f\x8b", "a compressed archive; unpack it first"),
     (b"BZh", "a compressed archive; unpack it first"),
     (b"\xfd7zXZ\0", "a compressed archive; unpack it first"),
@@ -101,14 +105,17 @@ def find_kind(source: str, media_type: str | None = None) -> Kind | None:
     return _BY_MEDIA_TYPE.get(essence)
 
 
-def check_kind(content: bytes, source: str, media_type: str | None) -> Kind:
+def check_kind(content: bytes | None, source: str, media_type: str | None) -> Kind:
     """What the document is; its content decides, name and type say only what kind of text it is.
 
+    ``content`` is None for what came as text: with the name of a PDF it was taken out of one.
     Raises UnsupportedBody for what is not read, InvalidRequest for what is protected or is not
     what its name says.
     """
     said = find_kind(source, media_type)
-    shown = _sniff(content) if content else None
+    if content is None and said in _NAMED:
+        return "text"
+    shown = _sniff(content or b"", is_said_pdf=said == "pdf")
     if shown is not None:
         return shown
     if said is None:
@@ -117,14 +124,17 @@ def check_kind(content: bytes, source: str, media_type: str | None) -> Kind:
         raise UnsupportedBody(message, param="content")
     if said in _NAMED:
         raise refused(f"it is named like {_NAMED[said]} but is none; it is damaged or another file")
-    if said in {"text", "csv", "json", "jsonl"} and _HTML_START.match(content[:_SNIFFED_BYTES]):
+    if said in {"text", "csv", "json", "jsonl"} and _HTML_START.match(
+        (content or b"")[:_SNIFFED_BYTES]
+    ):
         return "html"
     return said
 
 
-def _sniff(content: bytes) -> Kind | None:
+def _sniff(content: bytes, *, is_said_pdf: bool) -> Kind | None:
     """What the content shows it is; None when it could be any text, or nothing known."""
-    if b"%PDF-" in content[:_PDF_WITHIN_BYTES]:
+    head = content[:_PDF_WITHIN_BYTES]
+    if head.lstrip().startswith(_PDF_START) or (is_said_pdf and _PDF_START in head):
         return "pdf"
     if content.startswith(_ZIP_STARTS):
         return _sniff_archive(content)
@@ -132,13 +142,31 @@ def _sniff(content: bytes) -> Kind | None:
         if _PASSWORD_STREAM in content[:_OLE_READ_BYTES] + content[-_OLE_READ_BYTES:]:
             raise refused("it is protected with a password; save it without one")
         raise _foreign("in an old format of Office; save it as .docx, .pptx or .xlsx")
-    for start, what in _FOREIGN:
-        if content.startswith(start):
-            raise _foreign(what)
-    is_picture = content[4:8] == b"ftyp" or (content[:4] == b"RIFF" and content[8:12] == b"WEBP")
-    if is_picture:
-        raise _foreign("a picture or a recording")
+    what = _find_foreign(content[:_SNIFFED_BYTES])
+    if what is not None:
+        raise _foreign(what)
     return None
+
+
+def _find_foreign(head: bytes) -> str | None:
+    """What a file of no use is, as its head shows; a text may begin with most of these signs."""
+    starts = _FOREIGN_TEXT if _is_text(head) else (*_FOREIGN_TEXT, *_FOREIGN)
+    for start, what in starts:
+        if head.startswith(start):
+            return what
+    is_picture = head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return "a picture or a recording" if is_picture and not _is_text(head) else None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it could be text in UTF-8, cut anywhere."""
+    if b"\0" in head:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _sniff_archive(content: bytes) -> Kind:

@@ -53,7 +53,7 @@ def load(raw: RawDocument, *, max_characters: int) -> LoadedDocument:
     """
     outline = Outline(max_characters=max_characters)
     content = raw.content
-    kind = check_kind(content if isinstance(content, bytes) else b"", raw.source, raw.media_type)
+    kind = check_kind(content if isinstance(content, bytes) else None, raw.source, raw.media_type)
     try:
         url = _read(raw, kind, outline)
     except RecursionError:

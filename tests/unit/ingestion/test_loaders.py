@@ -155,6 +155,9 @@ def test_what_cannot_be_taken_in_is_refused_with_the_reason(
         ("a.md", "text/plain; charset=utf-8", "markdown"),
         ("a.md", "text/html", "html"),
         ("a", "text/plain", "text"),
+        ("a.pdf", "application/octet-stream", "pdf"),
+        ("a.eml", "text/plain", "mail"),
+        ("a.docx", "application/zip", "word"),
         ("a", None, None),
         ("a.exe", "application/octet-stream", None),
     ],
@@ -163,6 +166,15 @@ def test_the_type_is_told_by_media_type_and_name(
     source: str, media_type: str | None, kind: str | None
 ) -> None:
     assert find_kind(source, media_type) == kind
+
+
+def test_text_with_the_name_of_a_pdf_was_taken_out_of_it() -> None:
+    assert read("some text", "manual.pdf", media_type="text/plain").text == "some text"
+
+
+@pytest.mark.parametrize("start", ["ID3 tags", "MZ files", "BZhang", "A PDF begins with %PDF-1.7."])
+def test_a_text_may_begin_like_another_kind_of_file(start: str) -> None:
+    assert read(f"{start} and so on.".encode(), "a.txt").text == f"{start} and so on."
 
 
 def test_the_title_is_what_was_given_else_the_heading_else_the_name() -> None:
