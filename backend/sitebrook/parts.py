@@ -19,6 +19,7 @@ from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
 from sitebrook.events.log import EventLog
 from sitebrook.ingestion.ingest import Ingester
+from sitebrook.ingestion.website.websites import Websites
 from sitebrook.jobs.engine import JobEngine, JobWorker
 from sitebrook.jobs.intake import Intake
 from sitebrook.jobs.watch import JobWatch
@@ -50,6 +51,7 @@ class Parts:
     searcher: Searcher
     ingester: Ingester
     intake: Intake
+    websites: Websites
     router: Router
     conversations: Conversations
     writer: TurnWriter

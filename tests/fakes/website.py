@@ -62,6 +62,13 @@ class FakeWebsite:
     def counts(self) -> Counter[str]:
         return Counter(self.asked)
 
+    async def settle(self) -> None:
+        """Returns when nothing was asked for a moment."""
+        asked = -1
+        while asked != len(self.asked):
+            asked = len(self.asked)
+            await asyncio.sleep(0.6)
+
     def url(self, path: str = "/", host: str = "shop.example") -> str:
         return f"http://{host}:{self.port}{path}"
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from sitebrook.events.log import EventLog
 from sitebrook.jobs.connections import Connections
+from sitebrook.jobs.crawling import CrawlTools, crawl_kind, due_kind
 from sitebrook.jobs.housekeeping import housekeeping
 from sitebrook.jobs.ingestion import IngestTools, ingest_kind, sweep_kind
 from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
+from sitebrook.jobs.vectors import VectorTools, index_kind, switch_kind
 from sitebrook.settings import Settings
 
 if TYPE_CHECKING:  # an idle worker does without them, which take twice as much as it has
@@ -36,10 +38,22 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
         parts = await open_parts()
         return IngestTools(parts.database, parts.ingester)
 
+    async def open_vector_tools() -> VectorTools:
+        parts = await open_parts()
+        return VectorTools(parts.database, parts.embedders)
+
+    async def open_crawl_tools() -> CrawlTools:
+        parts = await open_parts()
+        return CrawlTools(parts.database, parts.websites, parts.jobs)
+
     return JobKinds(
         [
             housekeeping(connections, settings.jobs),
             ingest_kind(open_ingest_tools),
             sweep_kind(connections),
+            index_kind(open_vector_tools),
+            switch_kind(open_vector_tools),
+            crawl_kind(open_crawl_tools),
+            due_kind(open_crawl_tools),
         ]
     )

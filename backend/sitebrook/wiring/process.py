@@ -24,6 +24,7 @@ from sitebrook.events.redis_log import RedisLog
 from sitebrook.events.ring_log import RingLog
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
+from sitebrook.ingestion.website.websites import Websites
 from sitebrook.jobs.engine import JobEngine, JobWorker, WorkerOptions
 from sitebrook.jobs.intake import Intake
 from sitebrook.jobs.watch import JobWatch
@@ -107,6 +108,7 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         searcher=searcher,
         ingester=ingester,
         intake=Intake(database, ingester, jobs),
+        websites=Websites(database, ingester, compute),
         router=router,
         conversations=conversations,
         writer=writer,

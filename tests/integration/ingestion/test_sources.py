@@ -35,6 +35,7 @@ async def test_another_sites_website_is_not_found(database: Database, site: Site
         ({"max_pages": 0}, "max_pages"),
         ({"delay_s": 61}, "delay_s"),
         ({"include": ("docs/*",)}, "include"),
+        ({"include": ("/a\0",)}, "include"),
         ({"exclude": ("/a",) * 101}, "exclude"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -361,6 +362,32 @@ async def test_a_crawl_that_broke_off_is_no_loss_and_is_not_done_twice_at_once(
     await crawler.crawl()
     assert set(await crawler.documents()) == {"/", *paths}
     assert {crawler.pages[path].outcome for path in stored} == {"unchanged"}
+
+
+async def test_a_crawl_whose_time_is_up_goes_on_with_what_is_left(
+    crawler: Crawler, website: FakeWebsite, database: Database, site: Site
+) -> None:
+    paths = tuple(f"/{at}" for at in range(20))
+    website.pages |= {"/": html("Home", links=paths)} | {path: html(path) for path in paths}
+    source = await save_source(database, site.id, website.url(), CrawlOptions(delay_s=0.05))
+    parts = 0
+    asked = Counter[str]()
+    while True:
+        report = await crawler.websites.crawl(site, source, time_s=0.4)
+        asked += website.counts
+        website.asked.clear()
+        parts += 1
+        if not report.is_paused:
+            break
+        assert (await find_source(database, site.id, source.id)).crawled_at is None
+    assert parts > 1
+    assert sum(asked[path] for path in paths) == 20
+    assert report.counts["added"] == 21
+    assert set(await crawler.documents()) == {"/", *paths}
+    # What was read before this crawl began is asked again.
+    report = await crawler.crawl_source(source)
+    assert report.counts == {"unchanged": 21}
+    assert website.counts["/7"] == 1
 
 
 async def test_websites_are_due_by_their_hours(

@@ -57,6 +57,13 @@ class Engine:
         self.sites[job_id] = new.site_id
         return job_id
 
+    async def enqueue_plain(self, kind: str) -> str:
+        """A job of a kind without arguments and without a site, as cron enqueues it."""
+        async with self.database.begin() as connection:
+            job_id = await self.jobs.enqueue(connection, NewJob(kind=kind))
+        self.sites[job_id] = None
+        return job_id
+
     async def events(self, job_id: str, until: str = END) -> list[Event]:
         """The events of a job up to the first one of this kind."""
         found: list[Event] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,12 +32,17 @@ _MAX_KEPT_LINKS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class KnownPage:
-    """What an earlier crawl knows of a page; ``is_stored`` when it is a document."""
+    """What is known of a page; ``is_stored`` when it is a document.
+
+    ``is_fresh`` when a part of this crawl that broke off has read it already.
+    """
 
     validators: Validators = NO_VALIDATORS
     links: tuple[str, ...] = ()
     depth: int = 1
     is_stored: bool = False
+    is_fresh: bool = False
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,13 @@ class CrawlParts:
 class CrawlReport:
     """How many pages had each outcome; ``stopped`` says why the crawl ended before its end.
 
-    Beside the outcomes of pages, ``outside`` counts the addresses of other websites.
+    Beside the outcomes of pages, ``outside`` counts the addresses of other websites. ``is_paused``
+    when its time was up: the next call goes on.
     """
 
     counts: dict[str, int] = field(default_factory=dict[str, int])
     stopped: str = ""
+    is_paused: bool = False
 
 
 @dataclass(slots=True)
@@ -105,11 +113,13 @@ class Crawl:
         start: str,
         options: CrawlOptions,
         known: Mapping[str, KnownPage],
+        time_s: float | None = None,
     ) -> None:
         self._parts = parts
         self._start = start
         self._options = options
         self._known = known
+        self._ends_at = math.inf if time_s is None else asyncio.get_running_loop().time() + time_s
         self._scope = Scope(frozenset({host_of(start)}), options)
         self._robots: dict[str, Robots] = {}
         self._seen: set[str] = set()
@@ -149,6 +159,9 @@ class Crawl:
     def _begin(self, running: set[asyncio.Task[None]]) -> None:
         at_once = 1 if self._delay_s else _AT_ONCE
         while self._waiting and len(running) < at_once and not self._report.stopped:
+            if asyncio.get_running_loop().time() > self._ends_at:
+                self._report.is_paused = True
+                return
             if self._asked >= self._options.max_pages:
                 self._report.stopped = f"{self._options.max_pages:,} pages were read (max_pages)"
                 return
@@ -208,8 +221,12 @@ class Crawl:
         return self._robots[host]
 
     async def _visit(self, page: _Waiting) -> None:
-        await self._wait()
         known = self._known.get(page.url, KnownPage())
+        if known.is_fresh:
+            self._count(known.outcome)
+            await self._follow(known.links, page.depth)
+            return
+        await self._wait()
         validators = known.validators if known.is_stored else None
         try:
             found = await self._parts.fetcher.fetch(page.url, validators)

@@ -49,7 +49,7 @@ class CrawlOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                     f"At most {_MAX_PATTERNS} patterns of {_MAX_PATTERN_CHARACTERS} characters.",
                     param=name,
                 )
-            if any(not one.startswith(("/", "*")) for one in patterns):
+            if any(not one.startswith(("/", "*")) or not one.isprintable() for one in patterns):
                 raise InvalidRequest(
                     "A pattern is of the path, like /docs/* or *.pdf, and begins with / or *.",
                     param=name,

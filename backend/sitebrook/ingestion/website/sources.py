@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, and_, delete, func, or_, select, text, update
+from sqlalchemy import Row, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from sitebrook.db.engine import Database
@@ -27,6 +27,7 @@ _MAX_HOURS: Final = 24 * 366
 _STORED: Final = frozenset({"added", "replaced", "unchanged"})
 # Bounds the rows of pages that one website leaves behind.
 _DELETED_AT_ONCE: Final = 500
+_GOES_ON: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,24 @@ async def list_pages(
         return [SourcePage(*row) for row in (await connection.execute(query)).all()]
 
 
-async def load_known(database: Database, source_id: str) -> dict[str, KnownPage]:
-    """What earlier crawls know of the pages that are documents now."""
-    columns = ("url", "etag", "last_modified", "links", "depth")
+async def begin_crawl(database: Database, source_id: str) -> datetime:
+    """When the crawl began: now, or when the one did that broke off within the last day."""
+    is_old = source.c.crawl_started_at < now() - _GOES_ON
+    begun = case((is_old, now()), else_=func.coalesce(source.c.crawl_started_at, now()))
+    mine = update(source).where(source.c.id == source_id).values(crawl_started_at=begun)
+    async with database.begin() as connection:
+        found = await connection.execute(mine.returning(source.c.crawl_started_at))
+        row = found.first()
+    if row is None:
+        raise NotFound("There is no such source.")
+    return row[0]
+
+
+async def load_known(
+    database: Database, source_id: str, fresh_since: datetime | None = None
+) -> dict[str, KnownPage]:
+    """What is known of the pages that are documents now; those read since then are fresh."""
+    columns = ("url", "etag", "last_modified", "links", "depth", "outcome", "crawled_at")
     query = select(*(source_page.c[name] for name in columns)).where(
         source_page.c.source_id == source_id, source_page.c.is_stored
     )
@@ -144,7 +160,12 @@ async def load_known(database: Database, source_id: str) -> dict[str, KnownPage]
         rows = (await connection.execute(query)).all()
     return {
         row.url: KnownPage(
-            Validators(row.etag, row.last_modified), tuple(row.links), row.depth, is_stored=True
+            Validators(row.etag, row.last_modified),
+            tuple(row.links),
+            row.depth,
+            is_stored=True,
+            is_fresh=fresh_since is not None and row.crawled_at >= fresh_since,
+            outcome=row.outcome,
         )
         for row in rows
     }
@@ -180,7 +201,12 @@ async def save_crawl(
     database: Database, source_id: str, report: CrawlReport, started_at: datetime
 ) -> None:
     """Keeps what a crawl did, and forgets the pages that it did not meet and that are none."""
-    values = {"counts": report.counts, "stopped": report.stopped, "crawled_at": now()}
+    values = {
+        "counts": report.counts,
+        "stopped": report.stopped,
+        "crawled_at": now(),
+        "crawl_started_at": None,
+    }
     forgotten = delete(source_page).where(
         source_page.c.source_id == source_id,
         ~source_page.c.is_stored,

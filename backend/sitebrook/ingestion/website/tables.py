@@ -18,6 +18,8 @@ source = Table(
     Column("every_hours", Integer),
     created_at(),
     Column("crawled_at", DateTime(timezone=True)),
+    # When the crawl began that has not ended yet: it goes on, and does not begin anew.
+    Column("crawl_started_at", DateTime(timezone=True)),
     # How many pages had each outcome in the last crawl, and why it ended early.
     Column("counts", JSONB, nullable=False, server_default="{}"),
     Column("stopped", Text, nullable=False, server_default=""),

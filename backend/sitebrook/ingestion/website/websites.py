@@ -11,7 +11,6 @@ from sitebrook.access.sites import Site
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
-from sitebrook.db.tables import now
 from sitebrook.errors import Unavailable
 from sitebrook.ingestion.ingest import IngestedDocument
 from sitebrook.ingestion.loaders import RawDocument
@@ -20,6 +19,7 @@ from sitebrook.ingestion.website.fetcher import Fetched, Fetcher
 from sitebrook.ingestion.website.links import PageLinks, PageRequest, load_links
 from sitebrook.ingestion.website.sources import (
     Source,
+    begin_crawl,
     load_known,
     remove_pages,
     save_crawl,
@@ -52,13 +52,20 @@ class Websites:
         self._pool = pool
         self._open_fetcher = open_fetcher
 
-    async def crawl(self, site: Site, source: Source, on_page: OnPage | None = None) -> CrawlReport:
+    async def crawl(
+        self,
+        site: Site,
+        source: Source,
+        on_page: OnPage | None = None,
+        *,
+        time_s: float | None = None,
+    ) -> CrawlReport:
         """What a crawl of the website did; ``on_page`` hears of each page and of how many wait.
 
-        Every page is kept when its fate is known, so that a crawl that broke off costs the next
-        one little. Raises Unavailable when another process is at it.
+        Every page is kept when its fate is known: a crawl that broke off, or that was paused when
+        its time was up, goes on with the next call. Raises Unavailable when another process is at
+        it.
         """
-        started_at = now()
 
         async def keep(page: PageReport, waiting: int) -> None:
             await save_page(self._database, source.id, page)
@@ -77,9 +84,11 @@ class Websites:
                 read_links=self._read_links,
                 on_page=keep,
             )
-            known = await load_known(self._database, source.id)
-            report = await Crawl(parts, source.url, source.options, known).run()
-            await save_crawl(self._database, source.id, report, started_at)
+            started_at = await begin_crawl(self._database, source.id)
+            known = await load_known(self._database, source.id, started_at)
+            report = await Crawl(parts, source.url, source.options, known, time_s).run()
+            if not report.is_paused:
+                await save_crawl(self._database, source.id, report, started_at)
         return report
 
     @asynccontextmanager
