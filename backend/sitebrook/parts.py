@@ -102,6 +102,7 @@ class Parts:
         await self.router.aclose()
         for embedder in self.embedders.all:
             await embedder.aclose()
+        await self.searcher.aclose()
         if self.redis is not None:
             await self.redis.aclose()
         await self.database.aclose()

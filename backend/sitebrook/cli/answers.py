@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from sitebrook.chat.citations import Citation
 from sitebrook.cli.administration import site_option
+from sitebrook.cli.explanation import to_explanation
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.embed import Sitebrook
 from sitebrook.settings import Settings
@@ -51,26 +53,29 @@ def _print_sources(citations: tuple[Citation, ...]) -> None:
 @click.argument("question")
 @site_option
 @click.option("--limit", type=click.IntRange(1, 50), help="How many passages.")
+@click.option("--explain", is_flag=True, help="Show why each was found, or left out.")
 @click.pass_obj
 def search(settings: Settings, question: str, **options: Any) -> None:
     """Show the passages that a question finds, best first."""
-    asyncio.run(_search(settings, question, options["site_name"], options["limit"]))
+    asyncio.run(_search(settings, question, options))
 
 
-async def _search(
-    settings: Settings, question: str, site_name: str | None, limit: int | None
-) -> None:
+async def _search(settings: Settings, question: str, options: Mapping[str, Any]) -> None:
     async with open_parts(settings) as parts:
-        site = await choose_site(parts, site_name)
-        found = await parts.searcher.find(site.id, question, limit=limit)
+        site = await choose_site(parts, options["site_name"])
+        found = await parts.searcher.find(
+            site.id, question, limit=options["limit"], explains=options["explain"]
+        )
     if found.degraded:
-        click.echo(f"Searched by keywords only: {found.degraded}", err=True)
+        click.echo(f"Not everything could be used: {found.degraded}", err=True)
     if not found.passages:
         click.echo("No passage fits this question.")
     for number, passage in enumerate(found.passages, start=1):
         place = " > ".join((passage.title, *passage.headings))
         text = " ".join(passage.text.split())[:_TEXT_CHARACTERS]
         click.echo(f"{number}. {passage.score:.3f}  {place}\n   {text}\n")
+    if found.trace is not None:
+        click.echo(to_explanation(found.trace))
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (ask, search)

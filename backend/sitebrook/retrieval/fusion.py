@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 # Weights of the vector leg, from DESIGN: where the embedder does not know the language, and the
 # line along which it falls as the keywords cover more of the question. Measured on 13 sets with
@@ -12,6 +12,7 @@ from typing import Final
 UNCOVERED_WEIGHT: Final = 0.2
 _LEAST_WEIGHT: Final = 0.4
 _WEIGHT_RANGE: Final = 0.5
+_RANK_CONSTANT: Final = 60
 
 # From where a question counts as one that the site can answer. On five sets 99 % of the judged
 # questions lie above each line; of the questions of another set 26 % lie above the first, 14 %
@@ -26,15 +27,25 @@ _EVIDENCE_BESIDE_MEANING: Final = 0.5
 class FusedChunk:
     """A chunk with its fused score (0 to 1) and what it is made of; ranks begin at 1.
 
-    A rank is None when the chunk was not among the best of that leg; the score still counts.
+    ``keyword_part`` and ``vector_part`` are what the legs give to the score. A rank is None when
+    the chunk was not among the best of that leg; the score still counts.
     """
 
     chunk_id: str
     score: float
+    keyword_part: float
     keyword_score: float
     keyword_rank: int | None
+    vector_part: float
     vector_score: float | None
     vector_rank: int | None
+
+
+class Weight(NamedTuple):
+    """The weight of the vector leg, 0 to 1, and what decided it."""
+
+    alpha: float
+    reason: Literal["site", "embedder", "language", "coverage", "keywords alone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +60,20 @@ class Leg:
         return {chunk_id: rank for rank, chunk_id in enumerate(self.ranked, start=1)}
 
 
-def vector_weight(coverage: float, fixed: float | None, *, covers_language: bool) -> float:
-    """The weight of the vector leg, 0 to 1, for a question that keywords cover so far."""
-    if fixed is not None:
-        return fixed
+def vector_weight(
+    coverage: float, of_site: float | None, of_embedder: float | None, *, covers_language: bool
+) -> Weight:
+    """The weight of the vector leg for a question that keywords cover so far.
+
+    The site's own comes first, then the embedder's.
+    """
+    if of_site is not None:
+        return Weight(of_site, "site")
+    if of_embedder is not None:
+        return Weight(of_embedder, "embedder")
     if not covers_language:
-        return UNCOVERED_WEIGHT
-    return _LEAST_WEIGHT + _WEIGHT_RANGE * (1 - coverage)
+        return Weight(UNCOVERED_WEIGHT, "language")
+    return Weight(_LEAST_WEIGHT + _WEIGHT_RANGE * (1 - coverage), "coverage")
 
 
 def is_relevant(evidence: float, cosine: float | None, floor: float | None) -> bool:
@@ -79,14 +97,34 @@ def fuse(keywords: Leg, vectors: Leg | None, alpha: float) -> list[FusedChunk]:
     keywords decide alone.
     """
     candidates = _candidates(keywords, vectors)
+    weight = alpha if vectors else 0.0
     by_keyword = _scaled(candidates, keywords.scores)
     by_vector = _scaled(candidates, vectors.scores) if vectors else {}
-    weight = alpha if vectors else 0.0
-    fused = {
-        chunk_id: (1 - weight) * by_keyword[chunk_id] + weight * by_vector.get(chunk_id, 0.0)
+    parts = {
+        chunk_id: ((1 - weight) * by_keyword[chunk_id], weight * by_vector.get(chunk_id, 0.0))
         for chunk_id in candidates
     }
-    return _to_chunks(fused, keywords, vectors)
+    return _to_chunks(parts, keywords, vectors)
+
+
+def fuse_by_rank(keywords: Leg, vectors: Leg | None) -> list[FusedChunk]:
+    """All candidates, best first by reciprocal ranks, 1 / (60 + rank), scaled to 0..1.
+
+    Equal weight for both legs, whatever their scores: it loses to the better leg on most sets, and
+    needs nothing to be known about either.
+    """
+    keyword_ranks = keywords.ranks()
+    vector_ranks = vectors.ranks() if vectors else {}
+    share = (_RANK_CONSTANT + 1) / (2 if vectors else 1)
+
+    def part(rank: int | None) -> float:
+        return 0.0 if rank is None else share / (_RANK_CONSTANT + rank)
+
+    parts = {
+        chunk_id: (part(keyword_ranks.get(chunk_id)), part(vector_ranks.get(chunk_id)))
+        for chunk_id in _candidates(keywords, vectors)
+    }
+    return _to_chunks(parts, keywords, vectors)
 
 
 def _candidates(keywords: Leg, vectors: Leg | None) -> list[str]:
@@ -107,17 +145,21 @@ def _scaled(candidates: Sequence[str], scores: Mapping[str, float]) -> dict[str,
     }
 
 
-def _to_chunks(fused: Mapping[str, float], keywords: Leg, vectors: Leg | None) -> list[FusedChunk]:
+def _to_chunks(
+    parts: Mapping[str, tuple[float, float]], keywords: Leg, vectors: Leg | None
+) -> list[FusedChunk]:
     keyword_ranks, vector_ranks = keywords.ranks(), vectors.ranks() if vectors else {}
     chunks = [
         FusedChunk(
             chunk_id,
-            score,
-            keywords.scores.get(chunk_id, 0.0),
-            keyword_ranks.get(chunk_id),
-            vectors.scores.get(chunk_id) if vectors else None,
-            vector_ranks.get(chunk_id),
+            score=by_keyword + by_vector,
+            keyword_part=by_keyword,
+            keyword_score=keywords.scores.get(chunk_id, 0.0),
+            keyword_rank=keyword_ranks.get(chunk_id),
+            vector_part=by_vector,
+            vector_score=vectors.scores.get(chunk_id) if vectors else None,
+            vector_rank=vector_ranks.get(chunk_id),
         )
-        for chunk_id, score in fused.items()
+        for chunk_id, (by_keyword, by_vector) in parts.items()
     ]
     return sorted(chunks, key=lambda chunk: (-chunk.score, -chunk.keyword_score, chunk.chunk_id))

@@ -39,6 +39,7 @@ _KNOWLEDGE_OF_SITE: Final = select(
         knowledge.c.keyword_version == knowledge.c.version,
         knowledge.c.keyword_format >= WORDS_FORMAT,
     ).label("is_indexed"),
+    knowledge.c.vector_weight,
 ).where(knowledge.c.site_id == bindparam("site_id"))
 
 
@@ -48,6 +49,7 @@ class Knowledge:
 
     ``dimension`` is that of its vectors, None when it has none; ``next_embedder`` is the one that
     a switch is under way to. ``is_indexed`` tells whether the postings are of this version.
+    ``vector_weight`` is the site's own weight of the vectors, None where the rule decides.
     """
 
     site_id: str
@@ -56,6 +58,7 @@ class Knowledge:
     dimension: int | None
     next_embedder: str | None = None
     is_indexed: bool = True
+    vector_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

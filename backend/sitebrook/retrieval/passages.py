@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.tables import chunk, document
 
-_MAX_OF_ONE_DOCUMENT: Final = 3
 # Made once: it runs for every question.
 _BY_CHUNK: Final = (
     select(chunk, document.c.title, document.c.url)
@@ -29,63 +27,48 @@ _BY_CHUNK: Final = (
 class Passage:
     """A chunk found for a question: what it says, where it stands, and why it was found.
 
-    ``score`` is the fused one (0 to 1, relative to the question's other passages), the others are
-    BM25's and the cosine; a rank (from 1) is None when that leg did not have it among its best.
+    ``score`` is the fused one (0 to 1, relative to the question's other passages), or what a
+    reranker gave (``fused`` keeps the fused one). ``position`` is the chunk's place in its document
+    of that ``version``; ``neighbours`` counts chunks beside it whose text was joined to its own.
     """
 
     chunk_id: str
     document_id: str
+    version: int
+    position: int
     title: str
     url: str | None
     headings: tuple[str, ...]
     text: str
     language: str
     score: float
-    keyword_score: float
-    keyword_rank: int | None
-    vector_score: float | None
-    vector_rank: int | None
+    fused: FusedChunk
+    weight: float
+    rerank_score: float | None = None
+    neighbours: int = 0
 
 
 async def load_passages(
-    connection: AsyncConnection, site_id: str, fused: Sequence[FusedChunk]
+    connection: AsyncConnection, site_id: str, fused: Sequence[FusedChunk], weight: float
 ) -> list[Passage]:
-    """The passages of the site's chunks, in their order."""
+    """The passages of the site's chunks, in their order; ``weight`` is that of the vectors."""
     values = {"site_id": site_id, "chunk_ids": [found.chunk_id for found in fused]}
     rows = {row.id: row for row in await connection.execute(_BY_CHUNK, values)}
     return [
         Passage(
             chunk_id=row.id,
             document_id=row.document_id,
+            version=row.version,
+            position=row.position,
             title=row.title,
             url=row.url,
             headings=tuple(row.headings),
             text=row.text,
             language=row.language,
             score=found.score,
-            keyword_score=found.keyword_score,
-            keyword_rank=found.keyword_rank,
-            vector_score=found.vector_score,
-            vector_rank=found.vector_rank,
+            fused=found,
+            weight=weight,
         )
         for found in fused
         if (row := rows.get(found.chunk_id)) is not None
     ]
-
-
-def choose(passages: Sequence[Passage], limit: int) -> list[Passage]:
-    """The best passages, each text once, three of one document unless there are no others."""
-    chosen: list[Passage] = []
-    spare: list[Passage] = []
-    texts: set[str] = set()
-    counts: Counter[str] = Counter()
-    for passage in passages:
-        text = " ".join(passage.text.split()).casefold()
-        if text in texts:
-            continue
-        texts.add(text)
-        counts[passage.document_id] += 1
-        is_spare = counts[passage.document_id] > _MAX_OF_ONE_DOCUMENT
-        (spare if is_spare else chosen).append(passage)
-    best = [*chosen[:limit], *spare[: max(0, limit - len(chosen))]]
-    return sorted(best, key=lambda passage: -passage.score)

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Generator, Iterable, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import RequestError
-from sitebrook.retrieval.bm25 import Bm25, KeywordMatches
-from sitebrook.retrieval.embedder import Embedder, QuestionVectors, Vectors
-from sitebrook.retrieval.fusion import FusedChunk, Leg, fuse, is_relevant, vector_weight
+from sitebrook.retrieval.context import join_neighbours
+from sitebrook.retrieval.embedder import Embedder, QuestionVectors
+from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import Knowledge, load_knowledge
-from sitebrook.retrieval.passages import Passage, choose, load_passages
+from sitebrook.retrieval.legs import Clock, EmbeddedQuestion, Legs, fuse_legs, search_both
+from sitebrook.retrieval.passages import Passage, load_passages
 from sitebrook.retrieval.reindexing import reindex
-from sitebrook.retrieval.vectors import find_nearest, score_chunks
+from sitebrook.retrieval.reranking import Reranker, rerank
+from sitebrook.retrieval.selection import choose
+from sitebrook.retrieval.trace import Facts, SearchTrace, to_trace
 from sitebrook.settings import RetrievalSettings
 
 _LOG: Final = logging.getLogger(__name__)
-_POOL: Final = 100
 _EMBED_TIMEOUT_S: Final = 2.0
 # Chunks whose text is read for each passage asked for: room for repeated texts and documents.
 _READ_PER_PASSAGE: Final = 4
 # How often a search begins again because the site's embedder was switched meanwhile.
 _REPEATS: Final = 3
-# Below this many chunks a search takes less time than the way to a thread and back.
-_INLINE_CHUNKS: Final = 300
 _KEPT_SITES: Final = 10_000
 
 
@@ -43,8 +41,8 @@ class SearchResult:
 
     ``passages`` are fit to answer from; it is empty when nothing relevant was found, and ``weak``
     then has the best of what there is. ``alpha`` is the weight of the vectors, ``coverage`` the
-    share of the question that the best chunk holds by keywords. ``degraded`` says why keywords
-    had to do alone.
+    share of the question that the best chunk holds by keywords. ``degraded`` says what could not
+    be used, vectors or a reranker, and why. ``trace`` is there when it was asked for.
     """
 
     passages: tuple[Passage, ...] = ()
@@ -53,40 +51,7 @@ class SearchResult:
     coverage: float = 0.0
     timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
     degraded: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _EmbeddedQuestion:
-    """The question's vector, or why there is none."""
-
-    embedder: Embedder | None = None
-    vector: Vectors | None = None
-    failure: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _VectorLeg:
-    """What the vectors found; without an embedder they had no part."""
-
-    embedder: Embedder | None = None
-    question: Vectors | None = None
-    nearest: tuple[tuple[str, float], ...] = ()
-    failure: str | None = None
-
-
-class _Clock:
-    """Milliseconds of each named phase."""
-
-    def __init__(self) -> None:
-        self.timings_ms: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, phase: str) -> Generator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings_ms[phase] = (time.perf_counter() - started) * 1000
+    trace: SearchTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +60,27 @@ class _Asked:
     question: str
     limit: int
     min_score: float
-    clock: _Clock
+    explains: bool
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All candidates for a question, best first, before any is read; see ``SearchResult``."""
+
+    legs: Legs
+    facts: Facts
+    fused: Sequence[FusedChunk]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A ranking, and the best of it as passages."""
+
+    ranking: Ranking
+    read: Sequence[Passage]
+    failure: str | None
 
 
 class Searcher:
@@ -105,13 +90,14 @@ class Searcher:
         self,
         database: Database,
         embedders: Iterable[Embedder],
-        keyword_indexes: KeywordIndexes,
         settings: RetrievalSettings,
+        reranker: Reranker | None = None,
     ) -> None:
         self._database = database
         self._embedders = {embedder.name: embedder for embedder in embedders}
-        self._keyword_indexes = keyword_indexes
+        self._keyword_indexes = KeywordIndexes(settings)
         self._settings = settings
+        self._reranker = reranker
         self._question_vectors = QuestionVectors()
         # The embedder by which each site was last seen to be embedded.
         self._embedder_names: OrderedDict[str, str] = OrderedDict()
@@ -123,11 +109,12 @@ class Searcher:
         *,
         limit: int | None = None,
         min_score: float | None = None,
+        explains: bool = False,
     ) -> SearchResult:
         """The passages for the question; an empty result for a site without documents.
 
         ``limit`` and ``min_score`` are the settings' unless given. All passages are of one version
-        of the site's documents.
+        of the site's documents. Raises Unavailable while PostgreSQL does not answer.
         """
         if not question.strip():
             return SearchResult()
@@ -137,13 +124,37 @@ class Searcher:
             question,
             limit or settings.max_passages,
             settings.min_score if min_score is None else min_score,
-            _Clock(),
+            explains,
+            Clock(),
         )
         for _ in range(_REPEATS):
             result = await self._search(asked)
             if result is not None:
                 return result
         return SearchResult()
+
+    async def rank(self, site_id: str, question: str) -> Ranking | None:
+        """All candidates for the question; None for a site without documents.
+
+        What ``find`` chooses from, for those who measure it.
+        """
+        asked = _Asked(site_id, question, 1, 0.0, explains=False, clock=Clock())
+        for _ in range(_REPEATS):
+            name = self._embedder_names.get(site_id)
+            embedded = await self._embed(name, asked)
+            async with self._database.snapshot() as connection:
+                knowledge = await load_knowledge(connection, site_id)
+                if knowledge is None:
+                    return None
+                if knowledge.embedder == name and knowledge.is_indexed:
+                    return await self._rank(connection, knowledge, asked, embedded)
+            await self._prepare(knowledge)
+        return None
+
+    async def aclose(self) -> None:
+        """Closes what the reranker holds open."""
+        if self._reranker is not None:
+            await self._reranker.aclose()
 
     async def _search(self, asked: _Asked) -> SearchResult | None:
         """What was found; None when it must be asked again.
@@ -153,33 +164,90 @@ class Searcher:
         """
         name = self._embedder_names.get(asked.site_id)
         # A provider may take long: the snapshot is opened after it has answered.
-        embedded = _EmbeddedQuestion() if name is None else await self._embed(name, asked)
+        embedded = await self._embed(name, asked)
         async with self._database.snapshot() as connection:
             knowledge = await load_knowledge(connection, asked.site_id)
             if knowledge is None:
                 return SearchResult()
-            if knowledge.embedder != name:
-                self._note_embedder(knowledge)
-                return None
-            if knowledge.is_indexed:
-                return await self._search_snapshot(connection, knowledge, asked, embedded)
-        await reindex(self._database, asked.site_id)
-        return None
+            found = None
+            if knowledge.embedder == name and knowledge.is_indexed:
+                found = await self._find(connection, knowledge, asked, embedded)
+                if self._reranker is None:
+                    return await self._to_result(connection, asked, found)
+        if found is None or self._reranker is None:
+            await self._prepare(knowledge)
+            return None
+        found = await _rerank(self._reranker, asked, found)
+        async with self._database.snapshot() as connection:
+            return await self._to_result(connection, asked, found)
 
-    async def _search_snapshot(
+    async def _prepare(self, knowledge: Knowledge) -> None:
+        self._note_embedder(knowledge)
+        if not knowledge.is_indexed:
+            await reindex(self._database, knowledge.site_id)
+
+    async def _rank(
         self,
         connection: AsyncConnection,
         knowledge: Knowledge,
         asked: _Asked,
-        embedded: _EmbeddedQuestion,
-    ) -> SearchResult:
+        embedded: EmbeddedQuestion,
+    ) -> Ranking:
         index = await self._keyword_indexes.load(connection, knowledge)
-        matches, leg = await _together(
-            _find_by_keywords(index, asked),
-            _find_by_vectors(connection, knowledge, embedded, asked.clock),
-        )
+        legs = await search_both(connection, knowledge, index, embedded, asked.clock)
         with asked.clock.measure("fuse"):
-            return await _to_result(connection, knowledge, asked, (matches, leg))
+            by_rank = self._settings.fusion == "rrf"
+            weight, fused = await fuse_legs(connection, knowledge, legs, by_rank=by_rank)
+        facts = Facts(
+            version=knowledge.version,
+            chunks=len(index),
+            embedder=knowledge.embedder,
+            fusion=self._settings.fusion,
+            weight=weight,
+            candidates=len(fused),
+            nearest=legs.nearest,
+        )
+        return Ranking(legs, facts, fused, asked.clock.timings_ms)
+
+    async def _find(
+        self,
+        connection: AsyncConnection,
+        knowledge: Knowledge,
+        asked: _Asked,
+        embedded: EmbeddedQuestion,
+    ) -> _Found:
+        ranking = await self._rank(connection, knowledge, asked, embedded)
+        judged = self._reranker.candidates if self._reranker else 0
+        best = ranking.fused[: max(judged, asked.limit * _READ_PER_PASSAGE)]
+        with asked.clock.measure("read"):
+            weight = ranking.facts.weight.alpha
+            read = await load_passages(connection, asked.site_id, best, weight)
+        failure = ranking.legs.vectors.failure
+        if failure is not None:
+            _LOG.warning("searched by keywords alone: %s", failure)
+        return _Found(ranking, read, failure)
+
+    async def _to_result(
+        self, connection: AsyncConnection, asked: _Asked, found: _Found
+    ) -> SearchResult:
+        selection = choose(found.read, asked.limit, asked.min_score)
+        with asked.clock.measure("context"):
+            characters = self._settings.context_characters
+            passages = await join_neighbours(connection, selection.chosen, characters)
+        legs, facts = found.ranking.legs, found.ranking.facts
+        relevant = legs.is_relevant()
+        trace = None
+        if asked.explains:
+            trace = to_trace(facts, legs, found.read, selection)
+        return SearchResult(
+            passages=passages if relevant else (),
+            weak=() if relevant else passages,
+            alpha=facts.weight.alpha,
+            coverage=legs.keywords.coverage,
+            timings_ms=asked.clock.timings_ms,
+            degraded=found.failure,
+            trace=trace,
+        )
 
     def _note_embedder(self, knowledge: Knowledge) -> None:
         self._embedder_names[knowledge.site_id] = knowledge.embedder
@@ -187,108 +255,25 @@ class Searcher:
         while len(self._embedder_names) > _KEPT_SITES:
             self._embedder_names.popitem(last=False)
 
-    async def _embed(self, name: str, asked: _Asked) -> _EmbeddedQuestion:
-        embedder = self._embedders.get(name)
+    async def _embed(self, name: str | None, asked: _Asked) -> EmbeddedQuestion:
+        text = asked.question
+        embedder = self._embedders.get(name or "")
         if embedder is None:
-            return _EmbeddedQuestion(failure=f"embedder {name} is not configured")
+            return EmbeddedQuestion(text, failure=f"embedder {name} is not configured")
         with asked.clock.measure("embed"):
             try:
                 async with asyncio.timeout(_EMBED_TIMEOUT_S):
-                    vector = await self._question_vectors.find(embedder, asked.question)
+                    vector = await self._question_vectors.find(embedder, text)
             except TimeoutError:
                 failure = f"embedder did not answer within {_EMBED_TIMEOUT_S:g} s"
-                return _EmbeddedQuestion(failure=failure)
+                return EmbeddedQuestion(text, failure=failure)
             except RequestError as error:
-                return _EmbeddedQuestion(failure=f"embedder failed: {error.message}")
-        return _EmbeddedQuestion(embedder, vector)
+                return EmbeddedQuestion(text, failure=f"embedder failed: {error.message}")
+        return EmbeddedQuestion(text, embedder, vector)
 
 
-async def _together(
-    keywords: Coroutine[Any, Any, KeywordMatches], vectors: Coroutine[Any, Any, _VectorLeg]
-) -> tuple[KeywordMatches, _VectorLeg]:
-    """Both results; when one fails, the other is stopped and that failure raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(keywords), group.create_task(vectors)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return first.result(), second.result()
-
-
-async def _find_by_keywords(index: Bm25, asked: _Asked) -> KeywordMatches:
-    with asked.clock.measure("keywords"):
-        if len(index) <= _INLINE_CHUNKS:
-            return index.find(asked.question, _POOL)
-        return await asyncio.to_thread(index.find, asked.question, _POOL)
-
-
-async def _find_by_vectors(
-    connection: AsyncConnection, knowledge: Knowledge, embedded: _EmbeddedQuestion, clock: _Clock
-) -> _VectorLeg:
-    embedder, vector = embedded.embedder, embedded.vector
-    if embedder is None or vector is None:
-        return _VectorLeg(failure=embedded.failure)
-    if knowledge.dimension not in {None, len(vector)}:
-        return _VectorLeg(
-            failure=f"embedder {knowledge.embedder} gives vectors of {len(vector)} numbers, "
-            f"the documents have {knowledge.dimension}"
-        )
-    with clock.measure("vectors"):
-        nearest = await find_nearest(connection, knowledge, vector, _POOL)
-    return _VectorLeg(embedder, vector, tuple(nearest))
-
-
-async def _to_result(
-    connection: AsyncConnection,
-    knowledge: Knowledge,
-    asked: _Asked,
-    legs: tuple[KeywordMatches, _VectorLeg],
-) -> SearchResult:
-    matches, leg = legs
-    alpha, fused = await _fuse(connection, knowledge, matches, leg)
-    best = [found for found in fused if found.score >= asked.min_score]
-    best = best[: asked.limit * _READ_PER_PASSAGE]
-    passages = tuple(choose(await load_passages(connection, asked.site_id, best), asked.limit))
-    if leg.failure is not None:
-        _LOG.warning("searched by keywords alone: %s", leg.failure)
-    relevant = _is_relevant(matches, leg)
-    return SearchResult(
-        passages=passages if relevant else (),
-        weak=() if relevant else passages,
-        alpha=alpha,
-        coverage=matches.coverage,
-        timings_ms=asked.clock.timings_ms,
-        degraded=leg.failure,
-    )
-
-
-async def _fuse(
-    connection: AsyncConnection, knowledge: Knowledge, matches: KeywordMatches, leg: _VectorLeg
-) -> tuple[float, list[FusedChunk]]:
-    """The weight of the vectors, and all candidates with both exact scores."""
-    ranked = [chunk_id for chunk_id, _ in matches.ranked]
-    if leg.embedder is None or leg.question is None:
-        return 0.0, fuse(Leg(ranked, dict(matches.ranked)), None, 0.0)
-    cosines = dict(leg.nearest)
-    unscored = [chunk_id for chunk_id in ranked if chunk_id not in cosines]
-    cosines |= await score_chunks(connection, knowledge, leg.question, unscored)
-    nearest = [chunk_id for chunk_id, _ in leg.nearest]
-    keyword_scores = dict(matches.ranked)
-    keyword_scores |= matches.score([one for one in nearest if one not in keyword_scores])
-    alpha = vector_weight(
-        matches.coverage,
-        leg.embedder.fixed_weight,
-        covers_language=_covers(leg.embedder, matches.languages),
-    )
-    return alpha, fuse(Leg(ranked, keyword_scores), Leg(nearest, cosines), alpha)
-
-
-def _covers(embedder: Embedder, languages: tuple[str, ...]) -> bool:
-    """Whether the embedder knows the language that most of the site's chunks are in."""
-    return embedder.languages is None or not languages or languages[0] in embedder.languages
-
-
-def _is_relevant(matches: KeywordMatches, leg: _VectorLeg) -> bool:
-    best = leg.nearest[0][1] if leg.nearest else None
-    floor = leg.embedder.similarity_floor if leg.embedder else None
-    return is_relevant(matches.evidence, best, floor)
+async def _rerank(reranker: Reranker, asked: _Asked, found: _Found) -> _Found:
+    with asked.clock.measure("rerank"):
+        read, failure = await rerank(reranker, asked.question, found.read)
+    failures = [one for one in (found.failure, failure) if one is not None]
+    return replace(found, read=read, failure="; ".join(failures) or None)

@@ -169,7 +169,7 @@ async def _finish(database: Database, site_id: str, target: str) -> bool:
         missing = _missing(site_id, target).with_only_columns(chunk.c.id).limit(1)
         if (await connection.execute(missing)).first() is not None:
             return False
-        await _set(connection, site_id, embedder=target, next_embedder=None)
+        await _set(connection, site_id, embedder=target, next_embedder=None, vector_weight=None)
         await count_up(connection, site_id)
     return True
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -31,6 +32,8 @@ knowledge = Table(
     Column("embedder", Text, nullable=False),
     # The embedder that a switch is under way to; documents stored meanwhile get its vectors too.
     Column("next_embedder", Text),
+    # The weight of the vectors found by judged questions for this embedder; null: the rule.
+    Column("vector_weight", Double),
     # Counts every change of the site's documents; what is cached about them carries it.
     Column("version", BigInteger, nullable=False, server_default="0"),
     Column("next_chunk_number", Integer, nullable=False, server_default="0"),

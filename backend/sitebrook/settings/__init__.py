@@ -25,11 +25,11 @@ from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
 from sitebrook.settings.jobs import JobSettings
 from sitebrook.settings.redis import RedisSettings, check_redis
+from sitebrook.settings.retrieval import RerankSettings, RetrievalSettings, check_retrieval
 from sitebrook.settings.sections import (
     ClientSettings,
     DatabaseSettings,
     LimitSettings,
-    RetrievalSettings,
     ServerSettings,
     TelemetrySettings,
 )
@@ -48,6 +48,7 @@ __all__ = [
     "ModelSettings",
     "ProviderSettings",
     "RedisSettings",
+    "RerankSettings",
     "RetrievalSettings",
     "ServerSettings",
     "Settings",
@@ -68,6 +69,7 @@ class Settings:
     events: EventSettings = dataclasses.field(default_factory=EventSettings)
     embedding: EmbeddingSettings = dataclasses.field(default_factory=EmbeddingSettings)
     retrieval: RetrievalSettings = dataclasses.field(default_factory=RetrievalSettings)
+    rerank: RerankSettings = dataclasses.field(default_factory=RerankSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
     limits: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     upstream: UpstreamSettings = dataclasses.field(default_factory=UpstreamSettings)
@@ -120,6 +122,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "events": EventSettings,
     "embedding": EmbeddingSettings,
     "retrieval": RetrievalSettings,
+    "rerank": RerankSettings,
     "compute": ComputeSettings,
     "limits": LimitSettings,
     "upstream": UpstreamSettings,
@@ -166,9 +169,7 @@ def _check_values(settings: Settings) -> None:
     level = settings.telemetry.log_level
     if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise StartError(f"SITEBROOK_LOG_LEVEL is {level!r}; use DEBUG, INFO, WARNING or ERROR.")
-    retrieval = settings.retrieval
-    if not 0 <= retrieval.overlap_characters < retrieval.chunk_characters:
-        raise StartError("SITEBROOK_OVERLAP_CHARACTERS must be below SITEBROOK_CHUNK_CHARACTERS.")
+    check_retrieval(settings.retrieval, settings.rerank)
     check_embedding(settings.embedding)
 
 

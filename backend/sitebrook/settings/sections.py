@@ -91,27 +91,6 @@ class DatabaseSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class RetrievalSettings:
-    """Chunking and search."""
-
-    chunk_characters: int = setting(
-        800, "SITEBROOK_CHUNK_CHARACTERS", "target size of a chunk", least=50
-    )
-    overlap_characters: int = setting(
-        160, "SITEBROOK_OVERLAP_CHARACTERS", "overlap of chunks inside one section"
-    )
-    max_passages: int = setting(6, "SITEBROOK_MAX_PASSAGES", "passages given to the model", least=1)
-    min_score: float = setting(
-        0.0, "SITEBROOK_MIN_SCORE", "passages with a fused score below this are left out (0 to 1)"
-    )
-    bm25_k1: float = setting(1.2, "SITEBROOK_BM25_K1", "BM25 term frequency saturation", least=0)
-    bm25_b: float = setting(0.75, "SITEBROOK_BM25_B", "BM25 length normalisation (0 to 1)", least=0)
-    keyword_cache_mb: int = setting(
-        512, "SITEBROOK_KEYWORD_CACHE_MB", "memory of a process for keyword indexes", least=1
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class LimitSettings:
     """What one request may cost."""
 

@@ -34,9 +34,9 @@ from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
-from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
 from sitebrook.retrieval.onnx.folder import read_folder
+from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import EmbeddingSettings, Settings
@@ -58,9 +58,8 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         raise StartError("No database: set DATABASE_URL, or start with `sitebrook serve`.")
     database = Database(settings.database.url, pool_size=settings.database.pool_size)
     embedders = _build_embedders(settings, database)
-    retrieval = settings.retrieval
-    indexes = KeywordIndexes(retrieval)
-    searcher = Searcher(database, embedders.all, indexes, retrieval)
+    reranker = _build_reranker(settings)
+    searcher = Searcher(database, embedders.all, settings.retrieval, reranker)
     compute = ComputePool(settings.compute)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
@@ -193,3 +192,12 @@ def _build_embedder(settings: EmbeddingSettings) -> Embedder:
     from sitebrook.providers.embeddings import OpenAICompatibleEmbedder
 
     return OpenAICompatibleEmbedder(settings)
+
+
+def _build_reranker(settings: Settings) -> Reranker | None:
+    if settings.rerank.model is None:
+        return None
+    # For the SDK again.
+    from sitebrook.providers.reranking import RerankEndpoint
+
+    return RerankEndpoint(settings.rerank)

@@ -66,6 +66,20 @@ def test_search_shows_passages_best_first(database_url: str, site: Site, folder:
     assert text.strip() == "A unicorn costs 4711 ducats a year."
 
 
+def test_an_explained_search_shows_the_words_and_each_candidate_s_parts(
+    database_url: str, site: Site, folder: Path
+) -> None:
+    url = {"DATABASE_URL": database_url}
+    succeed("ingest", folder, **url)
+    said = succeed("search", QUESTION, "--explain", "--limit", "1", **url)
+    assert "Question    coverage " in said
+    assert "weight of the vectors 0.15 (the embedder's own)" in said
+    assert "unicorn" in said
+    assert "(function word)" in said
+    assert " = " in said.split("Candidates: ")[1]
+    assert "rank 1" in said
+
+
 def test_an_unknown_model_is_one_line(database_url: str, site: Site) -> None:
     code, line = refusal("ask", QUESTION, "--model", "none", DATABASE_URL=database_url)
     assert code == 1

@@ -19,7 +19,6 @@ from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_source_text, list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
-from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import ComputeSettings, RetrievalSettings, Settings
@@ -147,9 +146,7 @@ async def test_an_upload_is_found_by_a_question(database: Database, ingester: In
     shown = await find_source_text(database, stored.document_id)
     assert shown is not None
     assert (shown.title, shown.text) == ("Guide", "The lighthouse closes at dusk.")
-    searcher = Searcher(
-        database, [HashingEmbedder()], KeywordIndexes(RetrievalSettings()), RetrievalSettings()
-    )
+    searcher = Searcher(database, [HashingEmbedder()], RetrievalSettings())
     found = await searcher.find(site.id, "When does the lighthouse close?")
     assert found.passages[0].title == "Guide"
 

@@ -14,12 +14,12 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import ProviderError
 from sitebrook.retrieval.documents import delete_documents
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
-from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.vectors import find_nearest, score_chunks
 from sitebrook.settings import RetrievalSettings
 
+PHASES = {"embed", "vectors", "keywords", "fuse", "read", "context"}
 TEXTS = {
     "Opening hours": "The shop is open from nine to five, on Saturdays until noon.",
     "Returns": "Send goods back within thirty days and the refund arrives in a week.",
@@ -36,9 +36,7 @@ async def fill(database: Database) -> str:
 
 
 def make_searcher(database: Database, *embedders: Embedder) -> Searcher:
-    return Searcher(
-        database, embedders or (EMBEDDER,), KeywordIndexes(RetrievalSettings()), RetrievalSettings()
-    )
+    return Searcher(database, embedders or (EMBEDDER,), RetrievalSettings())
 
 
 class BrokenEmbedder(HashingEmbedder):
@@ -63,13 +61,13 @@ async def test_the_passage_that_answers_comes_first_with_its_reasons(database: D
     best = found.passages[0]
     assert best.title == "Returns"
     assert best.headings == ("Heading",)
-    assert (best.keyword_rank, best.vector_rank) == (1, 1)
-    assert best.keyword_score > 0
-    assert best.vector_score is not None
+    assert (best.fused.keyword_rank, best.fused.vector_rank) == (1, 1)
+    assert best.fused.keyword_score > 0
+    assert best.fused.vector_score is not None
     assert found.alpha == EMBEDDER.fixed_weight
     assert found.degraded is None
     assert found.weak == ()
-    assert set(found.timings_ms) == {"embed", "vectors", "keywords", "fuse"}
+    assert set(found.timings_ms) == PHASES
 
 
 async def test_an_identifier_finds_its_passage(database: Database) -> None:
@@ -105,7 +103,7 @@ async def test_a_site_whose_chunks_have_no_postings_is_indexed_first(database: D
         await connection.execute(text("UPDATE knowledge SET keyword_version = 0"))
     found = await make_searcher(database).find(site_id, "How do I send something back?")
     assert found.passages[0].title == "Returns"
-    assert found.passages[0].keyword_rank == 1
+    assert found.passages[0].fused.keyword_rank == 1
 
 
 async def test_a_change_shows_in_the_next_search(database: Database) -> None:
@@ -155,7 +153,7 @@ async def test_without_its_embedder_a_site_is_searched_by_keywords(database: Dat
     for embedder, reason in ((Other(), "not configured"), (BrokenEmbedder(), "does not answer")):
         found = await make_searcher(database, embedder).find(site_id, "refund for returned goods")
         assert found.passages[0].title == "Returns"
-        assert found.passages[0].vector_score is None
+        assert found.passages[0].fused.vector_score is None
         assert found.degraded is not None
         assert reason in found.degraded
 
@@ -166,7 +164,7 @@ async def test_vectors_of_another_dimension_leave_the_search_to_keywords(
     site_id = await fill(database)
     found = await make_searcher(database, ShorterEmbedder()).find(site_id, "refund for goods")
     assert found.passages[0].title == "Returns"
-    assert found.passages[0].vector_score is None
+    assert found.passages[0].fused.vector_score is None
     assert found.degraded is not None
     assert "vectors of 100 numbers, the documents have 512" in found.degraded
 

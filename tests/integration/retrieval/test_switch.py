@@ -21,7 +21,6 @@ from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
-from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -89,12 +88,10 @@ async def test_a_switch_replaces_every_vector(database: Database) -> None:
         known = await load_knowledge(connection, site.id)
     assert known is not None
     assert (known.embedder, known.next_embedder, known.dimension) == ("other-8", None, 8)
-    searcher = Searcher(
-        database, [target], KeywordIndexes(RetrievalSettings()), RetrievalSettings()
-    )
+    searcher = Searcher(database, [target], RetrievalSettings())
     found = await searcher.find(site.id, "walrus 1")
     assert found.degraded is None
-    assert found.passages[0].vector_score is not None
+    assert found.passages[0].fused.vector_score is not None
 
 
 async def test_a_switch_to_the_same_embedder_does_nothing(database: Database) -> None:
@@ -106,14 +103,12 @@ async def test_a_switch_to_the_same_embedder_does_nothing(database: Database) ->
 
 async def test_searches_use_the_old_vectors_until_the_switch_ends(database: Database) -> None:
     site, target = await fill(database), Other()
-    searcher = Searcher(
-        database, [EMBEDDER, target], KeywordIndexes(RetrievalSettings()), RetrievalSettings()
-    )
+    searcher = Searcher(database, [EMBEDDER, target], RetrievalSettings())
     switching = asyncio.create_task(switch_embedder(database, site.id, target))
     while not switching.done():
         found = await searcher.find(site.id, "walrus 1")
         assert found.degraded is None
-        assert found.passages[0].vector_score is not None
+        assert found.passages[0].fused.vector_score is not None
     await switching
 
 

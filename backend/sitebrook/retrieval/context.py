@@ -1,0 +1,114 @@
+"""Passages with the text around them, as far as there is room for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from sqlalchemy import ARRAY, Integer, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sitebrook.retrieval.passages import Passage
+from sitebrook.retrieval.selection import DOCUMENT_SHARE
+
+# Chunks before and behind a passage that may be joined to it: most sections are whole with them.
+_REACH: Final = 3
+# How far back a chunk may repeat the end of the one before, and what is no repetition yet.
+_LONGEST_OVERLAP: Final = 1_000
+_LEAST_OVERLAP: Final = 8
+_AROUND: Final = text(
+    "SELECT DISTINCT chunk.document_id, chunk.position, chunk.headings, chunk.text FROM chunk"
+    " JOIN unnest(:documents, :versions, :positions) AS wanted (document_id, version, position)"
+    " ON chunk.document_id = wanted.document_id AND chunk.version = wanted.version"
+    " AND chunk.position BETWEEN wanted.position - :reach AND wanted.position + :reach"
+).bindparams(
+    bindparam("documents", type_=ARRAY(Text)),
+    bindparam("versions", type_=ARRAY(Integer)),
+    bindparam("positions", type_=ARRAY(Integer)),
+)
+
+
+class _Place(NamedTuple):
+    document_id: str
+    position: int
+
+
+class _Piece(NamedTuple):
+    headings: tuple[str, ...]
+    text: str
+
+
+async def join_neighbours(
+    connection: AsyncConnection, passages: Sequence[Passage], characters: int
+) -> tuple[Passage, ...]:
+    """The passages, the best of them with the chunks beside them in their section.
+
+    All texts together have at most ``characters``, unless they had more before; one document gets
+    no more than its share of them by this. A document replaced meanwhile gives no neighbours.
+    """
+    room = characters - sum(len(one.text) for one in passages)
+    if room <= 0 or not passages:
+        return tuple(passages)
+    values = {
+        "documents": [one.document_id for one in passages],
+        "versions": [one.version for one in passages],
+        "positions": [one.position for one in passages],
+        "reach": _REACH,
+    }
+    rows = await connection.execute(_AROUND, values)
+    pieces = {
+        _Place(row.document_id, row.position): _Piece(tuple(row.headings), row.text) for row in rows
+    }
+    return tuple(_grow(passages, pieces, characters))
+
+
+def _grow(
+    passages: Sequence[Passage], pieces: Mapping[_Place, _Piece], characters: int
+) -> list[Passage]:
+    taken = {_Place(one.document_id, one.position) for one in passages}
+    sizes = Counter[str]()
+    for one in passages:
+        sizes[one.document_id] += len(one.text)
+    grown: list[Passage] = []
+    for one in passages:
+        room = min(
+            characters - sizes.total(),
+            int(characters * DOCUMENT_SHARE) - sizes[one.document_id],
+        )
+        joined = _join_around(one, pieces, taken, room)
+        sizes[one.document_id] += len(joined.text) - len(one.text)
+        grown.append(joined)
+    return grown
+
+
+def _join_around(
+    passage: Passage, pieces: Mapping[_Place, _Piece], taken: set[_Place], room: int
+) -> Passage:
+    """The passage with what follows and precedes it in turn, until there is no room."""
+    joined, left = passage.text, room
+    ends = {1: passage.position, -1: passage.position}
+    steps = [1, -1]
+    while steps:
+        step = steps.pop(0)
+        place = _Place(passage.document_id, ends[step] + step)
+        piece = pieces.get(place)
+        if piece is None or place in taken or piece.headings != passage.headings:
+            continue
+        longer = join_texts(joined, piece.text) if step > 0 else join_texts(piece.text, joined)
+        if len(longer) - len(joined) > left:
+            continue
+        left -= len(longer) - len(joined)
+        joined, ends[step] = longer, place.position
+        taken.add(place)
+        steps.append(step)
+    return replace(passage, text=joined, neighbours=ends[1] - ends[-1])
+
+
+def join_texts(first: str, second: str) -> str:
+    """Both texts; what the second repeats of the first one's end stands once."""
+    for length in range(min(len(first), len(second), _LONGEST_OVERLAP), _LEAST_OVERLAP - 1, -1):
+        if first.endswith(second[:length]):
+            return first + second[length:]
+    return f"{first}\n\n{second}"
