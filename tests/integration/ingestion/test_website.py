@@ -11,28 +11,23 @@ import pytest
 from sqlalchemy import text
 from tests.factories import make_site as make_database_site
 from tests.fakes.website import ODD, FakeWebsite, Page, html, make_site
+from tests.integration.ingestion.crawling import Crawler
 
 from sitebrook.access.sites import Site
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import Unavailable
-from sitebrook.ingestion.ingest import Ingester
-from sitebrook.ingestion.reading import Reader
-from sitebrook.ingestion.website.crawl import CrawlReport, PageReport
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import (
-    Source,
     delete_source,
+    find_source,
     list_due,
     list_pages,
     list_sources,
     save_source,
 )
-from sitebrook.ingestion.website.websites import Websites
-from sitebrook.retrieval.embedder import HashingEmbedder
-from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.settings import ComputeSettings, Settings
+from sitebrook.settings import ComputeSettings
 
 
 @pytest.fixture
@@ -51,56 +46,6 @@ async def site(database: Database) -> Site:
 async def website() -> AsyncIterator[FakeWebsite]:
     async with FakeWebsite() as served:
         yield served
-
-
-class Crawler:
-    """Crawls the website into the site, as wiring would have it but for the addresses."""
-
-    def __init__(
-        self, database: Database, pool: ComputePool, site: Site, website: FakeWebsite
-    ) -> None:
-        self._database, self._site, self._website = database, site, website
-        ingester = Ingester(
-            database,
-            SiteEmbedders(database, HashingEmbedder()).find,
-            Reader(pool, Settings()),
-            Settings(),
-        )
-        self.bounds: dict[str, float] = {"time_s": 2, "max_bytes": 1_000_000}
-        self.hosts = ("shop.example",)
-        self.websites = Websites(database, ingester, pool, self._open)
-        self.pages: dict[str, PageReport] = {}
-
-    def _open(self):
-        return self._website.fetcher(hosts=self.hosts, **self.bounds)
-
-    async def crawl(self, start: str = "/", **options: object) -> CrawlReport:
-        """One crawl; ``pages`` has what became of each, by path."""
-        source = await save_source(
-            self._database, self._site.id, self._website.url(start), CrawlOptions(**options)
-        )
-        return await self.crawl_source(source)
-
-    async def crawl_source(self, source: Source) -> CrawlReport:
-        self.pages = {}
-        self._website.asked.clear()
-
-        def keep(page: PageReport, _waiting: int) -> None:
-            path = page.url.removeprefix(self._website.url("")) or "/"
-            assert path not in self.pages, path
-            self.pages[path] = page
-
-        return await self.websites.crawl(self._site, source, keep)
-
-    async def documents(self) -> dict[str, str]:
-        """Title by path of the site's documents."""
-        statement = text("SELECT source, title FROM document WHERE site_id = :site")
-        async with self._database.begin() as connection:
-            rows = await connection.execute(statement, {"site": self._site.id})
-            return {row.source.removeprefix(self._website.url("")): row.title for row in rows}
-
-    def outcomes(self) -> dict[str, str]:
-        return {path: page.outcome for path, page in self.pages.items()}
 
 
 @pytest.fixture
