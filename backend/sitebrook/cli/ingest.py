@@ -21,9 +21,9 @@ from sitebrook.errors import SitebrookError
 from sitebrook.ingestion.ingest import IngestReport, Progress
 from sitebrook.ingestion.staging import outcomes
 from sitebrook.jobs.engine import WorkerOptions
+from sitebrook.jobs.following import follow
 from sitebrook.jobs.intake import SentBatch
 from sitebrook.jobs.job import ENDED, Job, Status
-from sitebrook.jobs.watching import watch
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 
@@ -85,7 +85,7 @@ async def _follow(parts: Parts, site: Site, sent: SentBatch, display: _Display) 
     """The job when it has ended."""
     async with _worker_if_none(parts) as helper:
         try:
-            states = watch(parts.database, parts.events, site.id, sent.job_id)
+            states = follow(parts.database, parts.events, site.id, sent.job_id)
             async with contextlib.aclosing(states):
                 async for job in states:
                     helper.saw(job)

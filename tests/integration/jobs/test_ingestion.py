@@ -16,8 +16,8 @@ from sitebrook.ingestion.ingest import Refusal
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.staging import outcomes
 from sitebrook.jobs.engine import WorkerOptions
+from sitebrook.jobs.following import follow, wait_for_end
 from sitebrook.jobs.job import Status
-from sitebrook.jobs.watching import wait_for_end, watch
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.wiring.process import build_parts
@@ -88,7 +88,7 @@ async def test_who_watches_sees_each_file_in_order_and_the_end(
     sent = await parts.intake.send(site, documents(3))
     seen: list[int] = []
     async with working(parts):
-        states = watch(parts.database, parts.events, site.id, sent.job_id)
+        states = follow(parts.database, parts.events, site.id, sent.job_id)
         async with asyncio.timeout(SOON_S), contextlib.aclosing(states):
             async for job in states:
                 seen.append((job.progress or {}).get("done", 0))
@@ -102,7 +102,7 @@ async def test_another_worker_goes_on_behind_what_was_settled(
 ) -> None:
     site = await make_site(database)
     sent = await parts.intake.send(site, documents(6))
-    states = watch(parts.database, parts.events, site.id, sent.job_id)
+    states = follow(parts.database, parts.events, site.id, sent.job_id)
     async with asyncio.timeout(SOON_S), working(parts), contextlib.aclosing(states):
         async for job in states:
             if (job.progress or {}).get("done", 0) >= 2:
@@ -125,7 +125,7 @@ async def test_a_cancelled_job_leaves_whole_documents_only(
     site = await make_site(database)
     sent = await parts.intake.send(site, documents(40))
     async with working(parts):
-        states = watch(parts.database, parts.events, site.id, sent.job_id)
+        states = follow(parts.database, parts.events, site.id, sent.job_id)
         async with asyncio.timeout(SOON_S), contextlib.aclosing(states):
             async for job in states:
                 if (job.progress or {}).get("done", 0) >= 1 and job.status is Status.RUNNING:

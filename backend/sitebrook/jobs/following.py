@@ -18,7 +18,7 @@ from sitebrook.jobs.streams import stream_of
 _POLL_S: Final = 0.5
 
 
-async def watch(
+async def follow(
     database: Database, log: EventLog, site_id: str, job_id: str
 ) -> AsyncGenerator[Job]:
     """The job now, then whenever its status or progress changes, until it has ended.
@@ -46,11 +46,11 @@ async def watch(
 async def wait_for_end(
     database: Database, log: EventLog, site_id: str, job_id: str, *, timeout_s: float
 ) -> Job:
-    """The job when it has ended, or as it is after ``timeout_s``. Raises as ``watch``."""
+    """The job when it has ended, or as it is after ``timeout_s``. Raises as ``follow``."""
     job: Job | None = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            async with contextlib.aclosing(watch(database, log, site_id, job_id)) as states:
+            async with contextlib.aclosing(follow(database, log, site_id, job_id)) as states:
                 async for state in states:
                     job = state
     return job or await _find(database, site_id, job_id)
