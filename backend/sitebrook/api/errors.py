@@ -20,7 +20,6 @@ from sitebrook.telemetry.latency import current_timings
 
 _LOG: Final = logging.getLogger(__name__)
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
-_MISSING_IN_QUERY: Final = re.compile(r"Missing required query parameter '([^']+)'")
 _AT_PATH: Final = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _STATUS: Final[tuple[tuple[type[errors.RequestError], int, str], ...]] = (
     (errors.BodyTooLarge, 413, "invalid_request_error"),
@@ -148,11 +147,6 @@ def _from_validation(error: ValidationException, body_type: Any) -> errors.Inval
     first = extra[0] if extra else {}
     message = str(first.get("message") or error.detail).removesuffix(".")
     param = None if first.get("key") is None else str(first["key"])
-    unasked = _MISSING_IN_QUERY.match(message)
-    if unasked:
-        return errors.InvalidRequest(
-            f"The query needs '{unasked[1]}'.", param=unasked[1], code="invalid_value"
-        )
     if param == "data":  # what the body as a whole is called inside
         if message == "'data'":
             return errors.InvalidRequest(EMPTY_BODY, code="invalid_json")

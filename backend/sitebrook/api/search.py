@@ -16,6 +16,7 @@ from sitebrook.api.schemas.search import (
     TraceResponse,
     WordResponse,
 )
+from sitebrook.errors import InvalidRequest
 from sitebrook.parts import Parts
 from sitebrook.retrieval.passages import Passage
 from sitebrook.retrieval.trace import SearchTrace
@@ -25,7 +26,7 @@ from sitebrook.retrieval.trace import SearchTrace
 async def search(
     parts: NamedDependency[Parts],
     server: NamedDependency[Caller],
-    question: Annotated[str, QueryParameter(min_length=1, max_length=10_000)],
+    question: Annotated[str, QueryParameter(max_length=10_000)] = "",
     limit: Annotated[int | None, QueryParameter(ge=1, le=50)] = None,
     explain: FromQuery[bool] = False,
 ) -> SearchResponse:
@@ -34,6 +35,9 @@ async def search(
     With ``explain=1`` it tells how the question was understood, what each word and both searches
     gave to each chunk that was looked at, and why it was left out.
     """
+    # Not by the framework, which would look at it before the key.
+    if not question.strip():
+        raise InvalidRequest("A search needs a question.", param="question")
     found = await parts.searcher.find(server.site.id, question, limit=limit, explains=explain)
     return SearchResponse(
         data=[_to_passage(one) for one in found.passages],
