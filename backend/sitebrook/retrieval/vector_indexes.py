@@ -1,7 +1,7 @@
 """The indexes of large sites' vectors: each holds the rows of one site and one embedder.
 
 A filter over an index shared by all sites finds too little: most of what it visits is of other
-sites. Sites up to ``INDEXED_CHUNKS`` are searched exactly, which takes less than 5 ms.
+sites. Sites up to ``INDEXED_CHUNKS`` are searched exactly, which took 5.5 to 10.5 ms at that size.
 """
 
 from __future__ import annotations
