@@ -29,8 +29,8 @@ from sitebrook.errors import InvalidRequest, NotFound, Unavailable
 from sitebrook.ingestion.ingest import IngestedDocument, Outcome, Refusal
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.staging import outcomes
-from sitebrook.jobs.job import ENDED, Job, Status
 from sitebrook.jobs.following import wait_for_end
+from sitebrook.jobs.job import ENDED, Job, Status
 from sitebrook.parts import Parts
 from sitebrook.retrieval.documents import (
     Document,

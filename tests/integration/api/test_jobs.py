@@ -73,7 +73,8 @@ async def test_a_job_shows_where_it_stands(api: Api, site: Site) -> None:
     job_id = await site.enqueue()
     await site.set(
         job_id,
-        "status = 'waiting', attempt = 2, progress = '{\"done\": 3}', due_at = now(),"
+        "status = 'waiting', attempt = 2, progress = '{\"done\": 3}',"
+        " due_at = now() + interval '1 hour',"
         " error_code = 'away', error_message = 'It does not answer.'",
     )
     job = (await api.asend("GET", f"/api/jobs/{job_id}", None, site.headers)).json

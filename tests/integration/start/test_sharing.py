@@ -26,8 +26,8 @@ def documents(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def ingesting(installation: Installation, documents: Path) -> Iterator[None]:
-    """An ingest under way, which is interrupted at the end of the block."""
-    arguments = ("ingest", "--site", "sitebrook demo", documents)
+    """An ingest under way in this command, which is interrupted at the end of the block."""
+    arguments = ("ingest", "--sync", "--site", "sitebrook demo", documents)
     with installation.command(*arguments) as process:
         assert process.stderr is not None
         assert b"added" in process.stderr.readline()
