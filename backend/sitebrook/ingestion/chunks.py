@@ -179,16 +179,16 @@ def _cut_words(sentence: str, gap: str, target: int) -> list[_Piece]:
     if len(sentence) <= target // 2:
         return [_Piece(sentence, gap)]
     pieces: list[_Piece] = []
-    size, rest = target // 4, sentence
-    while len(rest) > size:
-        space = rest.rfind(" ", 1, size)
-        if space < 0 and not UNSPACED_RUN.match(rest[size]):
-            space = rest.find(" ", size, target)
+    size, start = target // 4, 0
+    while len(sentence) - start > size:
+        space = sentence.rfind(" ", start + 1, start + size)
+        if space < 0 and not UNSPACED_RUN.match(sentence[start + size]):
+            space = sentence.find(" ", start + size, start + target)
         # Scripts without spaces, and data without them, are cut where the size says.
-        cut = space if space > 0 else size
-        pieces.append(_Piece(rest[:cut], gap))
-        gap, rest = (" ", rest[cut + 1 :]) if space > 0 else ("", rest[cut:])
-    return [*pieces, _Piece(rest, gap)] if rest else pieces
+        cut = space if space > 0 else start + size
+        pieces.append(_Piece(sentence[start:cut], gap))
+        gap, start = (" ", cut + 1) if space > 0 else ("", cut)
+    return [*pieces, _Piece(sentence[start:], gap)] if start < len(sentence) else pieces
 
 
 def _pack(pieces: Sequence[_Piece], target: int, overlap: int) -> list[str]:
