@@ -174,7 +174,7 @@ HOSTILE: Final[dict[str, Hostile]] = {
         lambda: raw_sheet(
             f"<row>{''.join(f'<c><v>{at}</v></c>' for at in range(300_000))}</row>"
         ),
-        "|memory",
+        "one of its rows has more than 16,384 cells",
     ),
     "a sheet with absurd numbers": Hostile(
         lambda: raw_sheet(f'<row><c t="s"><v>{"9" * 5000}</v></c><c s="{"9" * 5000}"><v>1e999</v>'

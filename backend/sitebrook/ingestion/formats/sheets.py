@@ -77,7 +77,7 @@ class _Reader:
         hidden: set[int] = set()
         characters = 0
         with archive.open(part) as source:
-            for element in read_elements(source, "s:col", "s:row"):
+            for element in read_elements(source, "s:col", "s:row", max_cells=_MAX_COLUMNS):
                 if element.tag == "s:col":
                     hidden |= _hidden_columns(element)
                 elif not _is_hidden(element):

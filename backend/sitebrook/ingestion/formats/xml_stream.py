@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import IO, Any, Final
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -34,14 +35,14 @@ _MAX_DEPTH: Final = 256
 _PIECE_BYTES: Final = 65536
 
 
-def read_elements(source: IO[bytes], *tags: str) -> Iterator[Element]:
+def read_elements(source: IO[bytes], *tags: str, max_cells: int = sys.maxsize) -> Iterator[Element]:
     """Each element of these names as it ends, whole, but none inside another of them.
 
     Names are those of ``_PREFIXES`` with a colon, bare where there is no namespace. Memory is for
     one element at a time. Refuses (InvalidRequest) what is not well-formed, nested deeply, or
-    declares entities.
+    declares entities, and a row of more than ``max_cells`` before its end is read.
     """
-    builder = _Builder(frozenset(tags))
+    builder = _Builder(frozenset(tags), max_cells)
     try:
         while piece := source.read(_PIECE_BYTES):
             builder.parser.Parse(piece, False)
@@ -70,8 +71,10 @@ def read_first(source: IO[bytes], tag: str) -> Element | None:
 class _Builder:
     """Makes elements of what the parser tells, inside the wanted ones only."""
 
-    def __init__(self, tags: frozenset[str]) -> None:
+    def __init__(self, tags: frozenset[str], max_cells: int) -> None:
         self._tags = tags
+        self._max_cells = max_cells
+        self._cells = 0
         self._names: dict[str, str] = {}
         self._depth = 0
         self._depth_inside = 0
@@ -95,6 +98,9 @@ class _Builder:
         if self._depth_inside or tag in self._tags:
             if not self._depth_inside:
                 self.parser.CharacterDataHandler = self._tree.data
+                self._cells = 0
+            elif self._depth_inside == 1:
+                self._count_cell()
             self._depth_inside += 1
             short = {self._short(key): value for key, value in attributes.items()}
             self._tree.start(tag, short)
@@ -108,6 +114,11 @@ class _Builder:
                 self._ready.append(self._tree.close())
                 self._tree = TreeBuilder()
                 self.parser.CharacterDataHandler = None
+
+    def _count_cell(self) -> None:
+        self._cells += 1
+        if self._cells > self._max_cells:
+            raise refused(f"one of its rows has more than {self._max_cells:,} cells")
 
     def _short(self, name: str) -> str:
         known = self._names.get(name)

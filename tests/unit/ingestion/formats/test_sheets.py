@@ -8,6 +8,8 @@ import pytest
 from tests.fakes.documents import raw_sheet, saved, workbook
 from tests.unit.ingestion.formats.reading import read, shown
 
+from sitebrook.errors import InvalidRequest
+
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4)  # noqa: DTZ001 - sheets know no zones
 
 
@@ -85,6 +87,13 @@ def test_one_value_far_away_does_not_fill_the_space_between() -> None:
     text = read(raw_sheet(rows + far)).text
     assert len(text) < 20_000
     assert "1999" in text
+
+
+def test_a_row_is_refused_at_the_first_cell_beyond_the_last_column() -> None:
+    # Behind that cell the sheet is damaged, and nobody sees it.
+    with pytest.raises(InvalidRequest, match="more than 16,384 cells"):
+        read(raw_sheet("<row>" + "<c><v>7</v></c>" * 16_385 + "</damaged>"))
+    assert read(raw_sheet("<row>" + "<c><v>7</v></c>" * 16_384 + "</row>")).sections
 
 
 def test_a_first_row_with_numbers_is_no_header() -> None:
