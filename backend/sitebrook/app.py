@@ -13,6 +13,7 @@ from litestar.di import Provide
 from sitebrook.api import (
     chat,
     documents,
+    embeddings,
     jobs,
     models,
     operations,
@@ -46,6 +47,7 @@ _HANDLERS: Final = (
     simple.simple_stream,
     models.list_models,
     models.read_model,
+    embeddings.create_embeddings,
     documents.add_document,
     documents.upload_documents,
     documents.list_site_documents,

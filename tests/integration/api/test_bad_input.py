@@ -25,7 +25,14 @@ from sitebrook.access.keys import create_key, revoke_key
 from sitebrook.db.engine import Database
 
 _UPLOAD = "/api/documents/files"
-_JSON_ROUTES = (CHAT, SIMPLE, "/api/documents", "/api/visitors", "/api/tickets")
+_JSON_ROUTES = (
+    CHAT,
+    SIMPLE,
+    "/api/documents",
+    "/api/visitors",
+    "/api/tickets",
+    "/v1/embeddings",
+)
 _BIG_BYTES = 20_000_000
 _DEEP = 100_000
 
@@ -74,7 +81,11 @@ def _body_for(method: str, path: str) -> tuple[bytes | None, dict[str, str]]:
     if path == _UPLOAD:
         part = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a.md"\r\n\r\n# A'
         return part + b"\r\n--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}
-    whole = {**question("hello"), "question": "hello", "content": "x", "source": "x", "token": None}
+    whole = {
+        **question("hello"),
+        **dict.fromkeys(("question", "content", "source", "input"), "hello"),
+        "token": None,
+    }
     return json.dumps(whole).encode(), {"content-type": "application/json"}
 
 
