@@ -27,6 +27,7 @@ from sitebrook.providers.router import Router
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
+from sitebrook.stores.files import Files
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.metrics import Metrics
 from sitebrook.telemetry.peers import WorkerPeers
@@ -52,6 +53,7 @@ class Parts:
     ingester: Ingester
     intake: Intake
     websites: Websites
+    files: Files
     router: Router
     conversations: Conversations
     writer: TurnWriter

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import UploadFile
+from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Receive
 
@@ -41,18 +41,29 @@ async def check_upload(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRo
     Raises UnsupportedBody for another content type, InvalidRequest for a form without files or
     with fields that are none.
     """
-    request = JSONRequest(connection.scope, connection.receive)
-    kind, options = request.content_type
-    if kind != _MULTIPART:
-        raise UnsupportedBody(f"Send files as {_MULTIPART}; the body is {kind or 'untyped'}.")
-    if not options.get("boundary"):
-        raise InvalidRequest("The content type names no boundary.", code="invalid_body")
-    form = await request.form()
+    form = await read_form(JSONRequest(connection.scope, connection.receive))
     names = [name for name, value in form.multi_items() if not isinstance(value, UploadFile)]
     if names:
         raise InvalidRequest("This field of the form is not a file.", param=names[0])
     if not form:
         raise InvalidRequest("The form holds no file.", param="files")
+
+
+async def read_form(request: Request[Any, Any, Any]) -> FormMultiDict:
+    """The fields of a form with files.
+
+    Raises UnsupportedBody for another content type, InvalidRequest without a boundary or for a
+    field that is not in UTF-8.
+    """
+    kind, options = request.content_type
+    if kind != _MULTIPART:
+        raise UnsupportedBody(f"Send files as {_MULTIPART}; the body is {kind or 'untyped'}.")
+    if not options.get("boundary"):
+        raise InvalidRequest("The content type names no boundary.", code="invalid_body")
+    try:
+        return await request.form()
+    except UnicodeDecodeError:
+        raise InvalidRequest("A field of the form is not in UTF-8.", code="invalid_body") from None
 
 
 class Body:

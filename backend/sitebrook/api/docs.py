@@ -78,7 +78,10 @@ def openapi_config() -> OpenAPIConfig:
         components=Components(
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
         ),
-        tags=[Tag("chat"), Tag("models"), Tag("documents"), Tag("visitors"), Tag("operations")],
+        tags=[
+            *(Tag("chat"), Tag("models"), Tag("documents"), Tag("files")),
+            *(Tag("visitors"), Tag("operations")),
+        ],
     )
 
 

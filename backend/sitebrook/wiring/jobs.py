@@ -14,9 +14,11 @@ from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 from sitebrook.jobs.vectors import VectorTools, index_kind, switch_kind
 from sitebrook.settings import Settings
+from sitebrook.stores.expiring import expire_kind
 
 if TYPE_CHECKING:  # an idle worker does without them, which take twice as much as it has
     from sitebrook.parts import Parts
+    from sitebrook.stores.files import Files
 
 # Statements of a worker are short; its handlers have connections of their own.
 _CONNECTIONS: Final = 4
@@ -46,6 +48,9 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
         parts = await open_parts()
         return CrawlTools(parts.database, parts.websites, parts.jobs)
 
+    async def open_files() -> Files:
+        return (await open_parts()).files
+
     return JobKinds(
         [
             housekeeping(connections, settings.jobs),
@@ -55,5 +60,6 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
             switch_kind(open_vector_tools),
             crawl_kind(open_crawl_tools),
             due_kind(open_crawl_tools),
+            expire_kind(open_files),
         ]
     )

@@ -40,6 +40,7 @@ from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import EmbeddingSettings, Settings
+from sitebrook.stores.files import Files
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
 from sitebrook.telemetry.metrics import JobFigures, Metrics, Sources
@@ -108,6 +109,7 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         ingester=ingester,
         intake=Intake(database, ingester, jobs),
         websites=Websites(database, ingester, compute),
+        files=Files(database, max_bytes=settings.limits.document_bytes),
         router=router,
         conversations=conversations,
         writer=writer,

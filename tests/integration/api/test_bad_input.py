@@ -25,6 +25,7 @@ from sitebrook.access.keys import create_key, revoke_key
 from sitebrook.db.engine import Database
 
 _UPLOAD = "/api/documents/files"
+_UPLOADS = (_UPLOAD, "/v1/files")
 _JSON_ROUTES = (
     CHAT,
     SIMPLE,
@@ -78,8 +79,10 @@ def _body_for(method: str, path: str) -> tuple[bytes | None, dict[str, str]]:
     """A body that the route takes."""
     if method != "POST":
         return None, {}
-    if path == _UPLOAD:
-        part = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a.md"\r\n\r\n# A'
+    if path in _UPLOADS:
+        field = b"files" if path == _UPLOAD else b"file"
+        part = b'--x\r\ncontent-disposition: form-data; name="%b"; filename="a.md"\r\n\r\n# A'
+        part = part % field
         return part + b"\r\n--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}
     whole = {
         **question("hello"),
@@ -195,22 +198,22 @@ def test_a_wrong_content_type_is_415(api: Api, content_type: str) -> None:
         body, _ = _body_for("POST", path)
         keys = {**_keys_of(api, path), "content-type": content_type}
         assert_is_error(api.send("POST", path, body, keys), 415, "unsupported_media_type")
-    if content_type != "multipart/form-data":
-        body, _ = _body_for("POST", _UPLOAD)
+    for path in () if content_type == "multipart/form-data" else _UPLOADS:
+        body, _ = _body_for("POST", path)
         keys = {**api.site.server, "content-type": content_type}
-        assert_is_error(api.send("POST", _UPLOAD, body, keys), 415, "unsupported_media_type")
+        assert_is_error(api.send("POST", path, body, keys), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("is_chunked", [True, False])
-@pytest.mark.parametrize("path", [*_JSON_ROUTES, _UPLOAD])
+@pytest.mark.parametrize("path", [*_JSON_ROUTES, *_UPLOADS])
 def test_a_body_over_the_limit_is_413_and_the_caller_can_read_it(
     api: Api, path: str, *, is_chunked: bool, closes: bool
 ) -> None:
     piece = b'{"content":"' + b"a" * 65_536
     pieces = [piece] * (_BIG_BYTES // len(piece) + 1)
     body = iter(pieces) if is_chunked else b"".join(pieces)
-    kind = "multipart/form-data; boundary=x" if path == _UPLOAD else "application/json"
+    kind = "multipart/form-data; boundary=x" if path in _UPLOADS else "application/json"
     headers = {**_keys_of(api, path), "content-type": kind}
     if closes:
         headers["connection"] = "close"
@@ -363,7 +366,8 @@ def test_nul_in_a_question_is_replaced_and_its_answer_stored(api: Api) -> None:
 def test_a_malformed_form_is_400(api: Api, form: bytes) -> None:
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
         headers = {**api.site.server, "content-type": kind}
-        assert_is_error(api.send("POST", _UPLOAD, form, headers), 400)
+        for path in _UPLOADS:
+            assert_is_error(api.send("POST", path, form, headers), 400)
 
 
 def test_a_form_field_that_is_no_file_is_named(api: Api) -> None:

@@ -61,7 +61,7 @@ def test_both_formats_hold_the_same_numbers(api: Api) -> None:
         ({"input": [1, 2, 3]}, "input"),
         ({"input": [[1, 2], [3]]}, "input"),
         ({"input": {"text": "a"}}, "input"),
-        ({"input": [None]}, "input[]"),
+        ({"input": [None]}, "input[0]"),
         ({"dimensions": 0}, "dimensions"),
         ({"dimensions": 256}, "dimensions"),
         ({"encoding_format": "int8"}, "encoding_format"),
