@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from decimal import Decimal
 from typing import Final, Literal
 
 import msgspec
 
 from sitebrook.chat.accounts import AnswerAccount
-from sitebrook.chat.citations import Citation, CitedPassage, Marker, MarkerFilter, to_citation
+from sitebrook.chat.citations import Citation
+from sitebrook.chat.markers import Marker, MarkerFilter
+from sitebrook.chat.sources import Sources
 from sitebrook.chat.turns import NewAnswer
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.errors import ProviderError
@@ -26,7 +28,10 @@ _CHARACTERS_BESIDE: Final = 50  # what a delta without text counts for
 
 
 class Cited(msgspec.Struct, frozen=True):
-    """The sources of one choice, once its text is whole: what it names and where."""
+    """The sources of one choice, once its text is whole: what it names or uses, and where.
+
+    Markers stand in the order of the text; see ``Marker`` for those that the model left out.
+    """
 
     index: int
     markers: tuple[Marker, ...]
@@ -34,13 +39,6 @@ class Cited(msgspec.Struct, frozen=True):
 
 
 AnswerEvent = Delta | Cited | Finish | Usage
-
-
-class LinkedPassage(msgspec.Struct, frozen=True, gc=False):
-    """A passage of the prompt and the link that opens its document."""
-
-    passage: CitedPassage
-    url: str
 
 
 class AnswerOrigin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,9 +56,9 @@ class AnswerOrigin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class _Choice:
     """The text of one choice and its markers."""
 
-    def __init__(self, filter_: MarkerFilter | None) -> None:
+    def __init__(self, sources: Sources | None) -> None:
         self.text: list[str] = []
-        self._filter = filter_
+        self._filter = None if sources is None else MarkerFilter(sources.find_index, self.text)
 
     def push(self, content: str) -> str:
         """What of the content may be shown now."""
@@ -84,26 +82,22 @@ class Answer:
     """A generation that has begun; iterate it once, to the end or until you leave.
 
     It is stored when the events end: as complete when every choice was finished, else as
-    interrupted with the text so far.
+    interrupted with the text so far. Without ``sources`` its text is passed on as it is.
     """
 
     def __init__(
         self,
         origin: AnswerOrigin,
         stream: ProviderStream,
-        passages: Sequence[LinkedPassage],
+        sources: Sources | None,
         writer: TurnWriter,
-        *,
-        cites: bool,
     ) -> None:
         self.origin = origin
         self._stream = stream
-        self._passages = passages
+        self._sources = sources
         self._writer = writer
-        self._cites = cites
-        self._numbers: dict[int, int] = {}
         self._choices: dict[int, _Choice] = {}
-        self._citations: dict[int, Citation] = {}
+        self._cited: dict[int, Cited] = {}
         self._finish_reason: str | None = None
         self._beside: list[Delta] = []
         self._room = _MOST_CHARACTERS
@@ -168,10 +162,7 @@ class Answer:
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)
         if choice is None:
-            marker_filter = (
-                MarkerFilter(len(self._passages), self._numbers) if self._cites else None
-            )
-            choice = self._choices[index] = _Choice(marker_filter)
+            choice = self._choices[index] = _Choice(self._sources)
         return choice
 
     def _add_deltas(self, first: Delta, batch: list[AnswerEvent]) -> None:
@@ -205,37 +196,39 @@ class Answer:
         rest = choice.finish()
         if rest:
             batch.append(Delta(index=finish.index, content=rest))
-        if choice.markers:
-            batch.append(Cited(finish.index, choice.markers, self._cite(choice)))
+        cited = self._cite(finish.index, choice, is_whole=True)
+        if cited is not None:
+            batch.append(cited)
         if finish.index == 0:
             self._finish_reason = finish.reason
         batch.append(finish)
 
-    def _cite(self, choice: _Choice) -> tuple[Citation, ...]:
-        named = {marker.index for marker in choice.markers}
-        text = "".join(choice.text)
-        for number, index in self._numbers.items():
-            if index in named and index not in self._citations:
-                linked = self._passages[number - 1]
-                self._citations[index] = to_citation(
-                    index, linked.passage, url=linked.url, answer=text
-                )
-        return tuple(self._citations[index] for index in sorted(named))
+    def _cite(self, index: int, choice: _Choice, *, is_whole: bool) -> Cited | None:
+        """What the choice names and, once it is whole, what it uses without naming it."""
+        if self._sources is None:
+            return None
+        text, markers = "".join(choice.text), choice.markers
+        if is_whole:
+            unmarked = self._sources.find_unmarked(text, markers)
+            markers = tuple(sorted((*markers, *unmarked), key=lambda one: one.start))
+        if not markers:
+            return None
+        cited = Cited(index, markers, self._sources.cite(text, markers))
+        self._cited[index] = cited
+        return cited
 
     def _to_stored(self, status: Literal["complete", "interrupted"]) -> NewAnswer | None:
         usage = self._usage = self._settle()
         if self.origin.conversation_id is None:
             return None
         first = self._choice(0)
-        if status == "interrupted" and first.markers:
-            self._cite(first)
-        named = {marker.index for marker in first.markers}
+        cited = self._cited.get(0) or self._cite(0, first, is_whole=False)
         return NewAnswer(
             id=self.origin.id,
             conversation_id=self.origin.conversation_id,
             content="".join(first.text),
             status=status,
-            citations=tuple(self._citations[index] for index in sorted(named)),
+            citations=() if cited is None else cited.citations,
             model=self.origin.model,
             provider=self.origin.provider,
             finish_reason=self._finish_reason,

@@ -1,24 +1,19 @@
-"""Citation markers in a streamed answer: found whatever the cut, renumbered, checked, quoted."""
+"""What an answer keeps of a passage that it names: a copy, with the best-fitting quote."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-# A marker is decided within this many characters from its bracket.
-_MARKER_CHARACTERS: Final = 8
-# A marker's numbers are decided one by one, as they come: "[1," and then "2]".
-_FIRST_NUMBER: Final = re.compile(r"\[\s*(\d{1,2})\s*([\],])")
-_NEXT_NUMBER: Final = re.compile(r"\s*(\d{1,2})\s*([\],])")
-_BEGINS_FIRST: Final = re.compile(r"\[\s*\d{0,2}\s*")
-_BEGINS_NEXT: Final = re.compile(r"\s*\d{0,2}\s*")
-_FENCE: Final = 3
-_SENTENCE: Final = re.compile(r"[^\n.!?]+(?:[.!?](?!\s|$)[^\n.!?]*)*[.!?]?")
-_WORD: Final = re.compile(r"\w{3,}")
+from sitebrook.chat.statements import to_sentences
+from sitebrook.retrieval.stop_words import stop_words
+from sitebrook.retrieval.words import to_words
+
 _MAX_QUOTE_CHARACTERS: Final = 300
+# Added to a sentence's words: a short one must not win by one word alone.
+_LEAST_WORDS: Final = 3
 
 
 class CitedPassage(Protocol):
@@ -50,6 +45,11 @@ class CitedPassage(Protocol):
         ...
 
     @property
+    def language(self) -> str:
+        """Its language, ISO 639-1, or empty."""
+        ...
+
+    @property
     def score(self) -> float:
         """Its fused score, 0 to 1."""
         ...
@@ -71,144 +71,8 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
     score: float
 
 
-class Marker(msgspec.Struct, frozen=True):
-    """Where a marker stands in the text of one choice, in code points, end exclusive."""
-
-    index: int
-    start: int
-    end: int
-
-
-class MarkerFilter:
-    """Passes the text of one choice on, with its markers renumbered or, without passage, dropped.
-
-    At most 8 characters are held back, and only from an opening bracket. Brackets in code spans
-    and code blocks are text. ``numbers`` maps passage numbers to citation numbers in the order of
-    first use and is shared by all choices of an answer.
-    """
-
-    def __init__(self, passages: int, numbers: dict[int, int]) -> None:
-        self.markers: list[Marker] = []
-        self._passages = passages
-        self._numbers = numbers
-        self._held: str = ""
-        self._is_listing = False
-        self._sent = 0
-        self._code = _CodeTracker()
-
-    def push(self, text: str) -> str:
-        """What may be shown now."""
-        if not self._held and not self._is_listing and "[" not in text:
-            return self._show(text)
-        text = self._held + text
-        self._held = ""
-        shown: list[str] = []
-        position = 0
-        while position < len(text):
-            start = position
-            if not self._is_listing:
-                bracket = text.find("[", position)
-                start = len(text) if bracket < 0 else bracket
-                shown.append(self._show(text[position:start]))
-            found = None if self._code.is_inside else self._pattern.match(text, start)
-            if found is not None and found.end() - start <= self._room:
-                shown.append(self._renumber(int(found[1])))
-                self._is_listing = found[2] == ","
-                position = found.end()
-            elif self._may_become_number(text, start):
-                self._held = text[start:]
-                break
-            elif self._is_listing:
-                self._is_listing = False  # what follows the comma is no number: it is text
-            else:
-                shown.append(self._show(text[start : start + 1]))
-                position = start + 1
-        return "".join(shown)
-
-    def finish(self) -> str:
-        """What was held back, once nothing more comes."""
-        rest, self._held = self._held, ""
-        return self._show(rest)
-
-    @property
-    def _pattern(self) -> re.Pattern[str]:
-        return _NEXT_NUMBER if self._is_listing else _FIRST_NUMBER
-
-    @property
-    def _room(self) -> int:
-        return _MARKER_CHARACTERS - self._is_listing
-
-    def _may_become_number(self, text: str, start: int) -> bool:
-        if self._code.is_inside or not 0 < len(text) - start < self._room:
-            return False
-        begins = _BEGINS_NEXT if self._is_listing else _BEGINS_FIRST
-        begun = begins.match(text, start)
-        return begun is not None and begun.end() == len(text)
-
-    def _renumber(self, number: int) -> str:
-        if not 1 <= number <= self._passages:
-            return ""
-        index = self._numbers.setdefault(number, len(self._numbers) + 1)
-        shown = f"[{index}]"
-        self.markers.append(Marker(index, self._sent, self._sent + len(shown)))
-        return self._show(shown)
-
-    def _show(self, text: str) -> str:
-        self._code.push(text)
-        self._sent += len(text)
-        return text
-
-
-class _CodeTracker:
-    """Whether the text so far ends inside a Markdown code span or fence.
-
-    A single backtick inside a word opens nothing, and a code span ends with its line at the
-    latest: a stray backtick must not hide the markers of the rest.
-    """
-
-    def __init__(self) -> None:
-        self._open = 0  # length of the backtick run that opened the code
-        self._run = 0
-        self._last = ""
-        self._before_run = ""
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether a bracket that comes now is code."""
-        if self._run == 0:
-            return self._open > 0
-        return self._open != self._run and not (self._open == 0 and self._is_in_word)
-
-    def push(self, text: str) -> None:
-        """Follows the text on."""
-        if "`" not in text and self._run == 0 and self._open == 0:
-            self._last = text[-1:] or self._last
-            return
-        for character in text:
-            if character == "`":
-                if self._run == 0:
-                    self._before_run = self._last
-                self._run += 1
-            else:
-                self._end_run()
-                if character == "\n" and self._open < _FENCE:
-                    self._open = 0
-            self._last = character
-
-    @property
-    def _is_in_word(self) -> bool:
-        return self._run == 1 and self._before_run.isalnum()
-
-    def _end_run(self) -> None:
-        if self._run and self._open == 0:
-            self._open = 0 if self._is_in_word else self._run
-        elif self._run and (self._run == self._open or self._run > self._open >= _FENCE):
-            self._open = 0
-        self._run = 0
-
-
-def to_citation(index: int, passage: CitedPassage, *, url: str, answer: str) -> Citation:
-    """The citation that shows ``passage`` as source of ``answer``, with the best-fitting quote."""
+def to_citation(index: int, passage: CitedPassage, *, url: str, statements: str) -> Citation:
+    """The citation that shows ``passage`` as source of ``statements`` of an answer."""
     return Citation(
         index=index,
         id=passage.chunk_id,
@@ -216,25 +80,24 @@ def to_citation(index: int, passage: CitedPassage, *, url: str, answer: str) -> 
         title=passage.title,
         url=url,
         heading=" > ".join(passage.headings),
-        quote=find_quote(passage.text, answer),
+        quote=find_quote(passage.text, statements, passage.language),
         score=round(passage.score, 4),
     )
 
 
-def find_quote(passage: str, answer: str) -> str:
-    """The sentence of ``passage`` that shares the most words with ``answer``, verbatim.
+def find_quote(passage: str, statements: str, language: str) -> str:
+    """The sentence of ``passage`` that shares the most words with ``statements``, verbatim.
 
-    At most 300 characters, cut between words.
+    At most 300 characters, cut between words where there are spaces.
     """
-    wanted = {word.casefold() for word in _WORD.findall(answer)}
-    best, best_share = "", -1.0
-    for found in _SENTENCE.finditer(passage):
-        sentence = found[0].strip()
-        words = {word.casefold() for word in _WORD.findall(sentence)}
-        share = len(words & wanted) / (len(words) + 3) if words else -1.0
+    empty = stop_words(frozenset({language}))
+    wanted = set(to_words(statements, language)) - empty
+    best, best_share = passage.strip(), -1.0
+    for sentence in to_sentences(passage):
+        words = set(to_words(sentence.text, language)) - empty
+        share = len(words & wanted) / (len(words) + _LEAST_WORDS) if words else -1.0
         if share > best_share:
-            best, best_share = sentence, share
-    best = best or passage.strip()
+            best, best_share = sentence.text, share
     if len(best) <= _MAX_QUOTE_CHARACTERS:
         return best
     return best[:_MAX_QUOTE_CHARACTERS].rsplit(" ", 1)[0]

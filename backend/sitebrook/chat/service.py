@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from sitebrook.chat.accounts import AnswerAccount
-from sitebrook.chat.answer import Answer, AnswerOrigin, LinkedPassage
+from sitebrook.chat.answer import Answer, AnswerOrigin
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.history import to_window, without_markers
 from sitebrook.chat.question import Question
+from sitebrook.chat.sources import LinkedPassage, Sources
 from sitebrook.chat.turns import NewQuestion
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.ids import new_id
@@ -93,8 +94,9 @@ class ChatService:
                 shows_cost=question.caller.has_secret_key,
             ),
         )
-        filters = question.cites and not question.retrieval.is_off
-        return Answer(origin, opened.stream, linked, parts.writer, cites=filters)
+        cites = question.cites and not question.retrieval.is_off
+        sources = Sources(linked, question.text) if cites else None
+        return Answer(origin, opened.stream, sources, parts.writer)
 
     def _keep(self, question: Question, conversation_id: str) -> None:
         caller = question.caller

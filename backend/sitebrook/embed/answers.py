@@ -20,7 +20,7 @@ Begin = Callable[[], AbstractAsyncContextManager[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeAnswer:
-    """A whole answer; ``citations`` are the passages that the markers in ``text`` name."""
+    """A whole answer; ``citations`` are the passages that ``text`` names or uses."""
 
     text: str
     citations: tuple[Citation, ...]

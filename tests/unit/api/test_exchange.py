@@ -128,7 +128,7 @@ class _Scene:
         origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
         stream: Any = self.stream
         writer: Any = self.writer
-        self.started.append(Answer(origin, stream, (), writer, cites=False))
+        self.started.append(Answer(origin, stream, None, writer))
         return self.started[0]
 
     async def _send(self, message: Any) -> None:

@@ -10,7 +10,8 @@ from sitebrook.api.errors import to_reply
 from sitebrook.api.exchange import KEEP_ALIVE
 from sitebrook.api.frames import ChunkFormat, CompletionBuilder
 from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
-from sitebrook.chat.citations import Citation, Marker
+from sitebrook.chat.citations import Citation
+from sitebrook.chat.markers import Marker
 from sitebrook.errors import ProviderError
 from sitebrook.providers.protocol import (
     Delta,

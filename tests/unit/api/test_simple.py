@@ -9,7 +9,8 @@ from sitebrook.api.errors import to_reply
 from sitebrook.api.simple import SimpleFormat
 from sitebrook.api.simple_questions import from_parameters, to_parameters
 from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
-from sitebrook.chat.citations import Citation, Marker
+from sitebrook.chat.citations import Citation
+from sitebrook.chat.markers import Marker
 from sitebrook.errors import InvalidRequest, ProviderError
 from sitebrook.providers.protocol import Delta, Finish, Usage
 

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit.chat.passages import FakePassage, to_sources
 
-from sitebrook.chat.answer import Answer, AnswerOrigin
+from sitebrook.chat.answer import Answer, AnswerOrigin, Cited
 from sitebrook.errors import ProviderError
-from sitebrook.providers.protocol import Delta
+from sitebrook.providers.protocol import Delta, Finish
 
 
 class _EndlessStream:
@@ -45,7 +46,7 @@ async def test_an_answer_without_an_end_is_broken_off_and_kept_so_far(*, at_once
     writer: Any = SimpleNamespace(put=stored.append)
     origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
     stream: Any = _EndlessStream(at_once=at_once)
-    answer = Answer(origin, stream, (), writer, cites=False)
+    answer = Answer(origin, stream, None, writer)
 
     async def read() -> None:
         async for _ in answer.batches():
@@ -56,3 +57,63 @@ async def test_an_answer_without_an_end_is_broken_off_and_kept_so_far(*, at_once
     assert broken.value.code == "provider_malformed"
     assert stream.given <= 102
     assert [one.status for one in stored] == ["interrupted"]
+
+
+class _ShortStream:
+    """An upstream that gives these events and ends."""
+
+    has_ready = False
+
+    def __init__(self, *events: Delta | Finish) -> None:
+        self._events = list(events)
+
+    def on_ready(self, listener: Any) -> None:
+        pass
+
+    def take_delta(self) -> Delta | None:
+        return None
+
+    def __aiter__(self) -> _ShortStream:
+        return self
+
+    async def __anext__(self) -> Delta | Finish:
+        if not self._events:
+            raise StopAsyncIteration
+        return self._events.pop(0)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_passage_that_is_used_without_a_marker_is_cited_and_kept_once_it_is_whole() -> None:
+    stored: list[Any] = []
+
+    async def store(turn: Any) -> None:
+        stored.append(turn)
+
+    writer: Any = SimpleNamespace(store=store, put=stored.append)
+    origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
+    text = "Delivery to Italy costs seven euros and takes three working days."
+    stream: Any = _ShortStream(*(Delta(content=one) for one in text), Finish(0, "stop"))
+    sources = to_sources([FakePassage(text, title="Delivery")])
+    events = [event async for event in Answer(origin, stream, sources, writer).events()]
+    assert "".join(one.content for one in events if isinstance(one, Delta)) == text
+    *_, cited, finish, _ = events
+    assert isinstance(cited, Cited)
+    assert isinstance(finish, Finish)
+    assert [(one.start, one.end) for one in cited.markers] == [(len(text), len(text))]
+    assert [one.quote for one in cited.citations] == [text]
+    assert stored[0].citations == cited.citations
+
+
+async def test_of_an_answer_that_broke_off_only_what_its_markers_name_is_kept() -> None:
+    stored: list[Any] = []
+    writer: Any = SimpleNamespace(put=stored.append)
+    origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
+    passages = [FakePassage("Islands take longer."), FakePassage("Keep the receipt and the box.")]
+    stream: Any = _ShortStream(Delta(content="Islands take longer [1]. Keep the receipt and box."))
+    events = Answer(origin, stream, to_sources(passages), writer).events()
+    await anext(events)
+    await events.aclose()
+    assert stored[0].status == "interrupted"
+    assert [one.quote for one in stored[0].citations] == ["Islands take longer."]

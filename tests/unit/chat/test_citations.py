@@ -1,97 +1,148 @@
 from __future__ import annotations
 
+import random
+
 import pytest
+from tests.unit.chat.passages import FakePassage, answer
 
-from sitebrook.chat.citations import MarkerFilter, find_quote
+from sitebrook.chat.citations import find_quote
 
-ANSWER = (
-    "It streams [3], see `x[0]` and [9] or [1, 3] and a [link](https://example.com) "
-    "or [note] [2]\n```\nrow[1]\n```\ndone[2][12"
+_HOURS = FakePassage(
+    "The library opens at nine on weekdays. On Sundays it opens at noon. Dogs stay outside.",
+    title="Hours",
 )
-SHOWN = (
-    "It streams [1], see `x[0]` and  or [2][1] and a [link](https://example.com) "
-    "or [note] [3]\n```\nrow[1]\n```\ndone[3][12"
+_FEES = FakePassage(
+    "A card costs twelve euros a year. Lost cards are replaced for three euros.", title="Fees"
 )
-
-
-def run(text: str, size: int, passages: int = 3) -> tuple[str, MarkerFilter]:
-    marker_filter = MarkerFilter(passages, {})
-    shown = [marker_filter.push(text[at : at + size]) for at in range(0, len(text), size)]
-    return "".join([*shown, marker_filter.finish()]), marker_filter
-
-
-@pytest.mark.parametrize("size", range(1, len(ANSWER) + 1))
-def test_markers_are_renumbered_by_first_use_whatever_the_cut(size: int) -> None:
-    shown, marker_filter = run(ANSWER, size)
-    assert shown == SHOWN
-    assert [one.index for one in marker_filter.markers] == [1, 2, 1, 3, 3]
-    for marker in marker_filter.markers:
-        assert shown[marker.start : marker.end] == f"[{marker.index}]"
-
-
-def test_at_most_eight_characters_are_held_back() -> None:
-    marker_filter = MarkerFilter(99, {})
-    text = "a [1, 2, 3, 4, 5, 6] b"
-    behind = 0
-    sent = 0
-    for position, character in enumerate(text):
-        sent += len(marker_filter.push(character))
-        behind = max(behind, position + 1 - sent)
-    assert behind <= 8
-
-
-def test_markers_without_a_passage_are_dropped() -> None:
-    assert run("Yes [4] and [0].", 3)[0] == "Yes  and ."
-
-
-@pytest.mark.parametrize("size", range(1, 24))
-def test_a_long_list_of_markers_is_renumbered_number_by_number(size: int) -> None:
-    shown, _ = run("So [3] and [1, 2, 3], [ 10 , 2 ].", size, passages=10)
-    assert shown == "So [1] and [2][3][1], [4][3]."
-
-
-@pytest.mark.parametrize("size", range(1, 12))
-def test_what_follows_a_number_without_being_one_is_kept(size: int) -> None:
-    assert run("See [1, note] and [2,", size)[0] == "See [1] note] and [2]"
-
-
-@pytest.mark.parametrize("size", range(1, 9))
-def test_without_passages_every_marker_is_dropped(size: int) -> None:
-    assert run("Hi [1] there [x].", size, passages=0)[0] == "Hi  there [x]."
-
-
-def test_indexes_count_code_points() -> None:
-    shown, marker_filter = run("\U0001f600\u00e9 [1]", 2)
-    marker = marker_filter.markers[0]
-    assert shown[marker.start : marker.end] == "[1]"
-
-
-@pytest.mark.parametrize("size", range(1, 12))
-def test_a_stray_backtick_hides_markers_only_to_the_end_of_its_line(size: int) -> None:
-    assert run("a ` b [2]\nc [2]", size)[0] == "a ` b [2]\nc [1]"
-
-
-@pytest.mark.parametrize("size", range(1, 12))
-def test_a_backtick_inside_a_word_opens_no_code(size: int) -> None:
-    assert run("`x[1]` it`s fine [3] and [1]", size)[0] == "`x[1]` it`s fine [1] and [2]"
-
-
-def test_choices_share_their_numbers() -> None:
-    numbers: dict[int, int] = {}
-    first, second = MarkerFilter(3, numbers), MarkerFilter(3, numbers)
-    assert first.push("x [3]") == "x [1]"
-    assert second.push("y [2] [3]") == "y [2] [1]"
 
 
 def test_the_quote_is_the_sentence_that_fits_the_answer_and_stands_in_the_passage() -> None:
     passage = "Sitebrook stores answers. The port is 8000 unless set. Another sentence."
-    quote = find_quote(passage, "It listens on port 8000 [1].")
+    quote = find_quote(passage, "It listens on port 8000.", "en")
     assert quote == "The port is 8000 unless set."
 
 
 def test_a_long_quote_is_cut_between_words() -> None:
     passage = "word " * 200
-    quote = find_quote(passage, "word")
+    quote = find_quote(passage, "word", "en")
     assert len(quote) <= 300
     assert passage.startswith(quote)
     assert not quote.endswith("wor")
+
+
+@pytest.mark.parametrize(
+    ("language", "passage", "statement", "quote"),
+    [
+        (
+            "zh",
+            "图书馆周一至周五九点开门。周日中午开门。狗不能进入。",
+            "周日它在中午开门。",
+            "周日中午开门。",
+        ),
+        (
+            "ja",
+            "図書館は平日九時に開きます。日曜日は正午に開きます。犬は入れません。",
+            "日曜日には正午に開館します。",
+            "日曜日は正午に開きます。",
+        ),
+        (
+            "ar",
+            "تفتح المكتبة في التاسعة أيام الأسبوع. هل تفتح يوم الأحد؟ نعم، تفتح ظهرا يوم الأحد.",
+            "يوم الأحد تفتح ظهرا.",
+            "نعم، تفتح ظهرا يوم الأحد.",
+        ),
+        (
+            "de",
+            "Die Bücherei öffnet um neun. Sonntags öffnet sie mittags. Hunde bleiben draußen.",
+            "An Sonntagen wird mittags geöffnet.",
+            "Sonntags öffnet sie mittags.",
+        ),
+    ],
+)
+def test_the_quote_is_a_sentence_in_every_script(
+    language: str, passage: str, statement: str, quote: str
+) -> None:
+    assert find_quote(passage, statement, language) == quote
+
+
+def test_each_quote_fits_the_statement_that_its_marker_stands_behind() -> None:
+    text = "A card costs twelve euros [2]. On Sundays the doors open at noon. [1] Bring your dog."
+    answered = answer(text, [_HOURS, _FEES])
+    assert [(one.title, one.quote) for one in answered.citations] == [
+        ("Fees", "A card costs twelve euros a year."),
+        ("Hours", "On Sundays it opens at noon."),
+    ]
+
+
+def test_a_quote_always_stands_in_its_passage() -> None:
+    chance = random.Random(7)
+    pieces = [
+        "Noon. ",
+        "nine\n\n",
+        "周日中午开门。",
+        "| a | b |\n",
+        "`x[0]` ",
+        "\u2026 ",
+        "![i](u) ",
+    ]
+    for _ in range(200):
+        texts = ["".join(chance.choices(pieces, k=chance.randrange(1, 90))) for _ in range(2)]
+        text = "".join(chance.choices([*pieces, "[1]", "[2] ", " [3]"], k=20))
+        passages = [FakePassage(one, language="") for one in texts]
+        answered = answer(text, passages)
+        for citation in answered.citations:
+            assert 0 < len(citation.quote) <= 300
+            assert any(citation.quote in one for one in texts)
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        'They say "On Sundays it opens at noon."',
+        "They say \u201con Sundays  it opens at NOON\u201d,",
+        "They say \u00abOn Sundays \u2026 opens at noon\u00bb",
+        'They say *"On Sundays it opens at noon"*',
+    ],
+)
+def test_a_marker_behind_a_quotation_names_the_passage_that_has_it(quoted: str) -> None:
+    answered = answer(f"{quoted} [2].", [_HOURS, _FEES])
+    assert answered.titles == ["Hours"]
+    assert answered.text == f"{quoted} [1]."
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        'They say "On Sundays it opens at midnight"',
+        "They say \u201eA card costs thirty euros a year\u201c",
+        "They say \u300c\u5468\u65e5\u4e0b\u5348\u4e09\u70b9\u95ed\u9986\u300d",
+        'They say "opens at noon \u2026 on Sundays it is"',
+    ],
+)
+def test_a_marker_behind_a_quotation_that_no_passage_has_is_dropped(quoted: str) -> None:
+    answered = answer(f"{quoted} [1].", [_HOURS, _FEES])
+    assert answered.text == f"{quoted} ."
+    assert answered.citations == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'The "Sunday rule" [1].',
+        'A 5" shelf and some more that is said about it and a 6" [1].',
+        '"On Mondays nobody is here at all", said nobody, but cards are sold [1].',
+        "Don't take 'what is not a quotation of anything' [1].",
+        'Set `title = "not from any of the passages"` first, then ask [1].',
+    ],
+)
+def test_what_is_no_quotation_right_before_the_marker_is_not_checked(text: str) -> None:
+    assert answer(text, [_HOURS, _FEES]).text == text
+
+
+def test_a_quotation_may_be_of_the_heading_and_across_markup() -> None:
+    passage = FakePassage(
+        "Please **ask** the [front desk](https://example.com/desk) for a card.",
+        headings=("How to become a member of the library",),
+    )
+    for quotation in ("Please ask the front desk for a card", "how to become a member of the"):
+        assert answer(f'It says "{quotation}" [1].', [passage]).text.endswith(" [1].")

@@ -87,7 +87,7 @@ class UrlCitation(msgspec.Struct, frozen=True):
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """A citation marker in the text."""
+    """A citation marker in the text; empty at the end of a sentence that lacks one."""
 
     url_citation: UrlCitation
     type: Literal["url_citation"] = "url_citation"
@@ -142,7 +142,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole answer; ``citations`` are the passages that its markers name."""
+    """The whole answer; ``citations`` are the passages that it names or uses."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
