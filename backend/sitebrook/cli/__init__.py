@@ -24,6 +24,7 @@ _MODULES: Final = {
     "ask": "answers",
     "search": "answers",
     "usage": "usage",
+    "eval": "evaluation",
     "embedder": "embedders",
     "site": "administration",
     "key": "administration",

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.db.tables import now
-from sitebrook.errors import EmbedderSwitched, Unavailable
+from sitebrook.errors import EmbedderSwitched, InvalidRequest, Unavailable
 from sitebrook.ids import new_id
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.postings import MAX_CHUNKS, IndexedChunk, Postings, to_postings
@@ -254,6 +254,20 @@ async def count_up(connection: AsyncConnection, site_id: str, chunks: int = 0) -
             next_chunk_number=knowledge.c.next_chunk_number + chunks,
         )
     )
+
+
+async def set_vector_weight(database: Database, site_id: str, weight: float | None) -> None:
+    """Gives the site's vectors a weight of their own (0 to 1), or None: the rule's.
+
+    The next search of any process uses it; a switch of the embedder forgets it. Raises
+    InvalidRequest for a site without documents, whose embedder is not decided.
+    """
+    if weight is not None and not 0 <= weight <= 1:
+        raise InvalidRequest("The weight of the vectors is 0 to 1.")
+    of_site = update(knowledge).where(knowledge.c.site_id == site_id)
+    async with database.begin() as connection:
+        if not (await connection.execute(of_site.values(vector_weight=weight))).rowcount:
+            raise InvalidRequest("The site has no documents yet; `sitebrook ingest` adds some.")
 
 
 def to_indexed_text(title: str, headings: Sequence[str], body: str) -> str:

@@ -1,0 +1,1 @@
+"""How good the passages are: judged questions asked, measured, and tuned by."""
