@@ -6,13 +6,13 @@ import argparse
 import signal
 import sys
 
-from tests.bench import events, profile, streaming
+from tests.bench import events, jobs, profile, streaming
 from tests.bench.client import Failed
 from tests.servers import NotStarted
 
 from sitebrook.errors import SitebrookError
 
-_BENCHES = {"streaming": streaming, "events": events, "profile": profile}
+_BENCHES = {"streaming": streaming, "events": events, "jobs": jobs, "profile": profile}
 
 
 def main() -> None:
