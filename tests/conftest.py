@@ -71,3 +71,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url)
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Path]:
+    """A data folder for a PostgreSQL of the test's own."""
+    made = Path(tempfile.mkdtemp(prefix="sitebrook-jobs-"))
+    made.chmod(0o755)  # as root, the server's own user must reach it
+    yield made
+    if embedded.find_running(made) is not None:
+        embedded.start(made, fsync=False).stop()
+    shutil.rmtree(made)

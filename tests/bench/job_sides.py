@@ -1,6 +1,7 @@
 """The workers of the jobs bench: ours, and procrastinate's own as the baseline.
 
-Arguments: ``ours`` or ``plain``, the database's address, how many jobs at once.
+Arguments: ``ours`` or ``plain``, the database's address, how many jobs at once. Each job that
+starts is a line of output: when it was enqueued and when its handler began, in seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 
 import msgspec
 import uvloop
@@ -28,8 +30,15 @@ from sitebrook.settings import EventSettings, JobSettings
 PLAIN_QUEUE = "plain"
 
 
-async def _nothing(_context: JobContext, _arguments: msgspec.Struct) -> None:
-    """Is done at once."""
+class Stamp(msgspec.Struct):
+    """When the bench was about to enqueue the job."""
+
+    at: float
+
+
+async def _note(_context: JobContext, stamp: Stamp) -> None:
+    """Says when it was enqueued and when it has begun."""
+    print(stamp.at, time.time(), flush=True)
 
 
 async def _hold(_context: JobContext, _arguments: msgspec.Struct) -> None:
@@ -39,7 +48,7 @@ async def _hold(_context: JobContext, _arguments: msgspec.Struct) -> None:
 
 KINDS = JobKinds(
     [
-        JobKind(name="nothing", handler=_nothing, arguments=NoArguments),
+        JobKind(name="note", handler=_note, arguments=Stamp),
         JobKind(name="hold", handler=_hold, arguments=NoArguments),
     ]
 )
@@ -57,9 +66,10 @@ def open_plain(url: str) -> App:
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
     app = App(connector=PsycopgConnector(conninfo=to_libpq(url)))
 
-    @app.task(name="nothing", queue=PLAIN_QUEUE)
-    async def nothing() -> None:
-        """Is done at once."""
+    @app.task(name="note", queue=PLAIN_QUEUE)
+    async def note(at: float) -> None:
+        """The same."""
+        print(at, time.time(), flush=True)
 
     return app
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
-from tests.bench.job_sides import PLAIN_QUEUE, open_ours, open_plain
+from tests.bench.job_sides import PLAIN_QUEUE, Stamp, open_ours, open_plain
 from tests.bench.processes import rss_bytes
 from tests.bench.report import Row, processor, show, verdict
-from tests.servers import NotStarted, clean_environment, stop
+from tests.servers import clean_environment, stop
 
 from sitebrook.db import embedded
 from sitebrook.db.engine import Database
@@ -33,25 +34,12 @@ _AT_ONCE = 16
 _PACE_S = 0.03
 _START_S = 60
 _MEGABYTE = 1e6
-_OURS_STARTED = """
-    SELECT extract(epoch FROM started_at - created_at)::float8 AS waited,
-        extract(epoch FROM started_at)::float8 AS started
-    FROM job WHERE kind = 'nothing' AND status = 'succeeded'
-"""
-# The row's own times: when its transaction began, and when the one that fetched it did.
-_PLAIN_STARTED = """
-    SELECT extract(epoch FROM started.at - deferred.at)::float8 AS waited,
-        extract(epoch FROM started.at)::float8 AS started
-    FROM procrastinate_events AS deferred
-    JOIN procrastinate_events AS started USING (job_id)
-    JOIN procrastinate_jobs AS row ON row.id = job_id
-    WHERE deferred.type = 'deferred' AND started.type = 'started' AND row.status = 'succeeded'
-"""
 _CANCELLED = """
     SELECT extract(epoch FROM finished_at - cancel_requested_at)::float8 AS waited
     FROM job WHERE kind = 'hold' AND status = 'cancelled'
 """
 Figures = dict[str, list[float]]
+Started = Callable[[int], Awaitable[list[tuple[float, float]]]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,10 +77,10 @@ def _to_rows(figure: dict[str, float]) -> list[Row]:
             shown += f", {show(figure[name] / figure[base], 3)} x {show(figure[base])}"
         return Row(what, shown, f"<= {bound:g} {unit}", figure[name] <= bound)
 
-    rate, plain = figure["starts"], figure["plain_starts"]
+    rate, plain = figure["ours_starts"], figure["plain_starts"]
     return [
-        most("enqueue to start p50", "start_p50", "ms", 10, "plain_p50"),
-        most("enqueue to start p99", "start_p99", "ms", 50, "plain_p99"),
+        most("enqueue to start p50", "ours_p50", "ms", 10, "plain_p50"),
+        most("enqueue to start p99", "ours_p99", "ms", 50, "plain_p99"),
         Row(
             "starts over two workers",
             f"{show(rate)} /s, {show(rate / plain, 3)} x {show(plain)}",
@@ -121,51 +109,55 @@ def _database() -> Iterator[str]:
 async def _measure(url: str, paced: int, backlog: int, held: int) -> dict[str, float]:
     database = Database(url)
     engine = open_ours(url)
+    plain = open_plain(url)
+    task = plain.tasks["note"]
+
+    async def enqueue(count: int) -> None:
+        async with database.begin() as connection:
+            for _ in range(count):
+                new = NewJob(kind="note", arguments=Stamp(time.time()))
+                await engine.enqueue(connection, new)
+
+    async def defer(count: int) -> None:
+        await task.batch_defer_async(*({"at": time.time()} for _ in range(count)))
+
     try:
-        async with engine.opened():
+        async with engine.opened(), plain.open_async():
             found = {"idle_mb": await _measure_idle(url, database)}
-            async with _workers("ours", database, _AT_ONCE):
-                for _ in range(paced):
-                    await _enqueue(engine, database, "nothing", 1)
-                    await asyncio.sleep(_PACE_S)
-                waited = await _column(database, _OURS_STARTED, "waited", paced)
-                found |= _quantiles("start", waited)
-                await _run(database, "DELETE FROM job")
-                await _enqueue(engine, database, "nothing", backlog)
-                found["starts"] = _rate(await _column(database, _OURS_STARTED, "started", backlog))
-            async with _workers("ours", database, held):
-                found |= _quantiles("cancel", await _measure_cancel(engine, database, held))
-        return found | await _measure_plain(url, database, paced, backlog)
+            for role, add in (("ours", enqueue), ("plain", defer)):
+                found |= await _measure_starts(role, database, add, (paced, backlog))
+            found |= _quantiles("cancel", await _measure_cancel(engine, database, held))
+        return found
     finally:
         await database.aclose()
+
+
+async def _measure_starts(
+    role: str, database: Database, add: Callable[[int], Awaitable[None]], counts: tuple[int, int]
+) -> dict[str, float]:
+    paced, backlog = counts
+    async with _workers(role, database, _AT_ONCE) as started:
+        for _ in range(paced):
+            await add(1)
+            await asyncio.sleep(_PACE_S)
+        waited = [began - enqueued for enqueued, began in await started(paced)]
+        await add(backlog)
+        began = sorted(began for _, began in (await started(paced + backlog))[paced:])
+    rate = (backlog - 1) / (began[-1] - began[0])
+    return {**_quantiles(role, waited), f"{role}_starts": rate}
 
 
 async def _measure_cancel(
     engine: ProcrastinateEngine, database: Database, held: int
 ) -> list[float]:
-    await _enqueue(engine, database, "hold", held)
-    await _column(database, "SELECT id FROM job WHERE status = 'running'", "id", held)
-    for row in await _run(database, "SELECT id FROM job WHERE kind = 'hold'"):
-        await engine.cancel(row["id"])
-        await asyncio.sleep(_PACE_S)
-    return await _column(database, _CANCELLED, "waited", held)
-
-
-async def _measure_plain(
-    url: str, database: Database, paced: int, backlog: int
-) -> dict[str, float]:
-    """The same of procrastinate's own tasks, run by its own worker."""
-    app = open_plain(url)
-    task = app.tasks["nothing"]
-    async with app.open_async(), _workers("plain", database, _AT_ONCE):
-        for _ in range(paced):
-            await task.defer_async()
+    async with _workers("ours", database, held):
+        async with database.begin() as connection:
+            made = [await engine.enqueue(connection, NewJob(kind="hold")) for _ in range(held)]
+        await _rows(database, "SELECT FROM job WHERE status = 'running'", held)
+        for job_id in made:
+            await engine.cancel(job_id)
             await asyncio.sleep(_PACE_S)
-        waited = await _column(database, _PLAIN_STARTED, "waited", paced)
-        await _run(database, "DELETE FROM procrastinate_jobs")
-        await task.batch_defer_async(*({} for _ in range(backlog)))
-        started = await _column(database, _PLAIN_STARTED, "started", backlog)
-    return {**_quantiles("plain", waited), "plain_starts": _rate(started)}
+        return [row["waited"] for row in await _rows(database, _CANCELLED, held)]
 
 
 async def _measure_idle(url: str, database: Database) -> float:
@@ -184,56 +176,60 @@ async def _measure_idle(url: str, database: Database) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _workers(role: str, database: Database, at_once: int) -> AsyncIterator[None]:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.job_sides", role, database.url, str(at_once)],
-            env=clean_environment(),
-        )
-        for _ in range(_WORKERS)
-    ]
-    try:
-        await _wait_for_workers(database, _WORKERS)
-        await asyncio.sleep(1)  # until both listen
-        yield
-    finally:
-        for process in processes:
-            await asyncio.to_thread(stop, process)
+async def _workers(role: str, database: Database, at_once: int) -> AsyncIterator[Started]:
+    """Workers, and what reads of them when jobs were enqueued and begun, in that order."""
+    with contextlib.ExitStack() as stack:
+        said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(_WORKERS)]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.job_sides", role, database.url, str(at_once)],
+                env=clean_environment(),
+                stdout=output,
+            )
+            for output in said
+        ]
+
+        async def started(count: int) -> list[tuple[float, float]]:
+            async with asyncio.timeout(_START_S):
+                while len(found := _read(said)) < count:
+                    await asyncio.sleep(0.2)
+            return found
+
+        try:
+            await _wait_for_workers(database, _WORKERS)
+            await asyncio.sleep(1)  # until both listen
+            yield started
+        finally:
+            for process in processes:
+                await asyncio.to_thread(stop, process)
+
+
+def _read(said: Iterable[IO[str]]) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = []
+    for output in said:
+        text = os.pread(output.fileno(), 10_000_000, 0).decode()
+        for line in text.splitlines():
+            enqueued, began = line.split()
+            found.append((float(enqueued), float(began)))
+    return sorted(found)
 
 
 async def _wait_for_workers(database: Database, count: int) -> None:
-    deadline = time.monotonic() + _START_S
-    while len(await _run(database, "SELECT id FROM procrastinate_workers")) < count:
-        if time.monotonic() > deadline:
-            raise NotStarted("a worker did not start")
-        await asyncio.sleep(0.1)
+    await _rows(database, "SELECT FROM procrastinate_workers", count)
 
 
-async def _enqueue(engine: ProcrastinateEngine, database: Database, kind: str, count: int) -> None:
-    async with database.begin() as connection:
-        for _ in range(count):
-            await engine.enqueue(connection, NewJob(kind=kind))
-
-
-async def _column(database: Database, statement: str, name: str, count: int) -> list[Any]:
-    """One column of a statement, when it has ``count`` rows."""
+async def _rows(database: Database, statement: str, count: int) -> Sequence[Any]:
+    """The rows of a statement, when there are ``count``."""
     async with asyncio.timeout(_START_S):
-        while len(rows := await _run(database, statement)) < count:
-            await asyncio.sleep(0.2)
-    return [row[name] for row in rows]
-
-
-async def _run(database: Database, statement: str) -> Sequence[Any]:
-    async with database.begin() as connection:
-        result = await connection.execute(sa.text(statement))
-        return result.mappings().all() if result.returns_rows else []
+        while True:
+            async with database.begin() as connection:
+                rows = (await connection.execute(sa.text(statement))).mappings().all()
+            if len(rows) >= count:
+                return rows
+            await asyncio.sleep(0.1)
 
 
 def _quantiles(name: str, seconds: list[float]) -> dict[str, float]:
     ordered = sorted(1000 * one for one in seconds)
     last = len(ordered) - 1
     return {f"{name}_p50": ordered[last // 2], f"{name}_p99": ordered[round(last * 0.99)]}
-
-
-def _rate(started: list[float]) -> float:
-    return (len(started) - 1) / (max(started) - min(started))

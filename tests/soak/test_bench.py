@@ -46,3 +46,10 @@ def test_the_events_bench_prints_its_table() -> None:
     assert "missing" not in printed
     for part in ("1 stream to 1,000 readers, through Redis", "CPU of a delta", "| what |"):
         assert part in printed
+
+
+@pytest.mark.soak
+def test_the_jobs_bench_prints_its_table() -> None:
+    printed = _bench("jobs", "--tiny", "--markdown")
+    for part in ("enqueue to start p99", "memory of an idle worker", "| what |"):
+        assert part in printed

@@ -28,14 +28,21 @@ for _talkative in ("psycopg.pool", "procrastinate"):
 
 
 class Connections:
-    """Connections that are made when they are needed, at most ``size``; open it in its loop."""
+    """Connections that are made when they are needed, at most ``size``; open it in its loop.
 
-    def __init__(self, url: str, *, size: int) -> None:
+    Without ``waits_for_disk`` a crash of PostgreSQL may undo the statements of its last second,
+    unless one of another connection behind them has waited.
+    """
+
+    def __init__(self, url: str, *, size: int, waits_for_disk: bool = True) -> None:
         self._address = to_libpq(url)
+        arguments = dict(CONNECT_ARGS)
+        if not waits_for_disk:
+            arguments["options"] += " -c synchronous_commit=off"
         self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             self._address,
             connection_class=psycopg.AsyncConnection[DictRow],
-            kwargs={**CONNECT_ARGS, "row_factory": dict_row},
+            kwargs={**arguments, "row_factory": dict_row},
             configure=_commit_each,
             min_size=0,
             max_size=size,
@@ -57,6 +64,10 @@ class Connections:
         traceback: TracebackType | None,
     ) -> None:
         await self.pool.close(CONNECT_S)
+
+    def hasty(self, size: int) -> Connections:
+        """Further ones to the same database, which do not wait for its disk."""
+        return Connections(self._address, size=size, waits_for_disk=False)
 
     async def connect(self) -> Connection:
         """A connection outside the pool, for who keeps it. Raises psycopg's errors."""

@@ -24,6 +24,8 @@ from sitebrook.jobs.connections import Connections, telling_failures
 # A worker that was not seen for so long has no jobs left that somebody might ask about.
 _FORGET_S: Final = 3600.0
 _SILENCE_S: Final = 30.0
+# One to fetch, one for all else.
+_CONNECTIONS: Final = 2
 
 _BEAT: Final[LiteralString] = """
     UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = %(worker_id)s RETURNING id
@@ -43,17 +45,21 @@ class Ticket:
 
 
 class Queue:
-    """The rows of the queue over the engine's connections. Everything raises Unavailable."""
+    """The rows of the queue, and the workers. Everything raises Unavailable.
+
+    It has connections of its own, so that no heartbeat waits for a job's statement. They do not
+    wait for the disk: the start of an attempt does, and with it the fetch before it is kept.
+    """
 
     def __init__(self, connections: Connections, queues: Sequence[str] | None) -> None:
-        self._connections = connections
+        self._connections = connections.hasty(_CONNECTIONS)
         self._queues = None if queues is None else list(queues)
         self._app = App(connector=PsycopgConnector())
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
-        """The queue for the length of a block, over open connections."""
-        async with self._app.open_async(self._connections.pool):
+        """The queue for the length of a block."""
+        async with self._connections, self._app.open_async(self._connections.pool):
             yield
 
     async def join(self) -> int:
