@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from tests.factories import make_key, make_site
-from tests.integration.api.client import PAGE_ORIGIN, Api, assert_is_error
-from tests.integration.jobs.engines import Engine, kind, open_engine
+from tests.integration.api.client import PAGE_ORIGIN, Api, assert_is_error, events_of
+from tests.integration.jobs.engines import Engine, Note, kind, open_engine
 
 from sitebrook.db.engine import Database
+from sitebrook.jobs.context import JobContext
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,7 +22,16 @@ async def never(_context: object, _note: object) -> None:
     raise AssertionError
 
 
+async def climb(context: JobContext, note: Note) -> str:
+    """Goes on step by step, slowly enough to be seen from another process."""
+    for step in range(3):
+        context.progress(step=step)
+        await asyncio.sleep(0.7)
+    return note.text
+
+
 KINDS = [
+    kind("climb", climb, queue="climbing"),
     kind("one", never, queue="nobody"),
     kind("two", never, queue="nobody"),
 ]
@@ -32,13 +43,13 @@ class Site:
     def __init__(self, site_id: str, headers: dict[str, str], engine: Engine) -> None:
         self.id = site_id
         self.headers = headers
-        self._engine = engine
+        self.engine = engine
 
-    async def enqueue(self, kind: str = "one") -> str:
-        return await self._engine.enqueue(kind, site_id=self.id)
+    async def enqueue(self, kind: str = "one", text: str = "") -> str:
+        return await self.engine.enqueue(kind, text, site_id=self.id)
 
     async def set(self, job_id: str, assignments: str) -> None:
-        await self._engine.rows(f"UPDATE job SET {assignments} WHERE id = :id", id=job_id)
+        await self.engine.rows(f"UPDATE job SET {assignments} WHERE id = :id", id=job_id)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -132,3 +143,40 @@ async def test_jobs_are_for_secret_keys(api: Api, site: Site) -> None:
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "status=done"])
 async def test_a_list_that_cannot_be_meant_is_refused(api: Api, site: Site, query: str) -> None:
     assert_is_error(await api.asend("GET", f"/api/jobs?{query}", None, site.headers), 400)
+
+
+async def test_a_job_is_watched_until_it_ends(api: Api, site: Site) -> None:
+    job_id = await site.enqueue("climb", "up")
+    async with site.engine.working(queues=("climbing",)):
+        reply = await api.asend("GET", f"/api/jobs/{job_id}/stream", None, site.headers)
+    assert (reply.status, reply.headers["content-type"]) == (
+        200,
+        "text/event-stream; charset=utf-8",
+    )
+    assert b": keep-alive\n\n" in reply.body  # each 0.3 s here
+    states = events_of(reply.body)
+    assert {state["id"] for state in states} == {job_id}
+    assert [state["status"] for state in states][-2:] == ["running", "succeeded"]
+    assert {"step": 1} in [state["progress"] for state in states]
+    assert states[-1]["result"] == "up"
+    again = await api.asend("GET", f"/api/jobs/{job_id}/stream", None, site.headers)
+    assert events_of(again.body) == [states[-1]]
+
+
+async def test_a_job_removed_under_its_watchers_ends_their_stream(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    watching = asyncio.create_task(
+        api.asend("GET", f"/api/jobs/{job_id}/stream", None, site.headers)
+    )
+    await asyncio.sleep(0.5)
+    await site.engine.rows("DELETE FROM job WHERE id = :id", id=job_id)
+    states = events_of((await watching).body)
+    assert states[0]["status"] == "queued"
+    assert states[-1]["error"]["code"] == "job_not_found"
+
+
+async def test_only_jobs_of_the_site_are_watched(api: Api, site: Site) -> None:
+    job_id = await site.enqueue()
+    path = f"/api/jobs/{job_id}/stream"
+    assert_is_error(await api.asend("GET", path, None, api.site.server), 404, code="job_not_found")
+    assert_is_error(await api.asend("GET", path, None, api.site.page), 403)

@@ -1,0 +1,78 @@
+"""``/api/jobs/{id}/stream``: a job as it goes on, for its site's server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from sitebrook.access.gate import Caller
+from sitebrook.api.errors import to_reply
+from sitebrook.api.jobs import find_site_job, to_response
+from sitebrook.errors import RequestError
+from sitebrook.jobs.job import Job
+from sitebrook.jobs.watching import watch
+from sitebrook.parts import Parts
+
+_HEADERS: Final = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
+# How soon an open stream notices that the server stops.
+_LOOK_S: Final = 0.5
+
+
+@get(
+    "/api/jobs/{job_id:str}/stream",
+    summary="Watch a job",
+    tags=["jobs"],
+    media_type="text/event-stream",
+)
+async def stream_job(
+    job_id: FromPath[str],
+    parts: NamedDependency[Parts],
+    server: NamedDependency[Caller],
+) -> Stream:
+    """The job now, then again whenever its status or progress changes, until it has ended.
+
+    Each event is the whole job, so who comes back needs no position. A failure in between is one
+    event with `error`.
+    """
+    await find_site_job(parts, server, job_id)
+    frames = _to_frames(parts, watch(parts.database, parts.events, server.site.id, job_id))
+    return Stream(frames, headers=_HEADERS, media_type="text/event-stream")
+
+
+async def _to_frames(parts: Parts, states: AsyncGenerator[Job]) -> AsyncGenerator[bytes]:
+    loop = asyncio.get_running_loop()
+    async with aclosing(states):
+        waiting = asyncio.ensure_future(anext(states))
+        said_at = loop.time()
+        try:
+            while True:
+                await asyncio.wait({waiting}, timeout=_LOOK_S)
+                if waiting.done():
+                    job = waiting.result()
+                    waiting = asyncio.ensure_future(anext(states))
+                    yield _to_frame(to_response(job))
+                    said_at = loop.time()
+                elif loop.time() - said_at >= parts.settings.server.keep_alive_s:
+                    yield _KEEP_ALIVE
+                    said_at = loop.time()
+                parts.open_answers.check_taken()
+        except StopAsyncIteration:
+            return
+        except RequestError as error:
+            yield _to_frame(to_reply(error).body)
+        finally:
+            waiting.cancel()
+            await asyncio.wait({waiting})
+
+
+def _to_frame(content: msgspec.Struct) -> bytes:
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
