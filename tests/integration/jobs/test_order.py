@@ -209,6 +209,7 @@ async def test_statistics_show_what_is_open_and_who_works(database: Database) ->
         await engine.enqueue("echo")
         await engine.enqueue("echo")
         await engine.rows("UPDATE job SET created_at = now() - interval '1 minute'")
+        await engine.until("SELECT FROM procrastinate_workers")
         stats = await engine.jobs.stats()
     [row] = stats.open
     assert (row.kind, row.status, row.count, stats.workers) == ("echo", "queued", 2, 1)
