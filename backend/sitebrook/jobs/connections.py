@@ -20,6 +20,9 @@ from sitebrook.db.connect import CONNECT_ARGS, CONNECT_S, no_database, to_libpq
 
 Connection = psycopg.AsyncConnection[DictRow]
 _ANSWER_S: Final = 10
+# Who waited for a connection while PostgreSQL was away must not wait on long after its return:
+# a heartbeat depends on it.
+_LEND_S: Final = 1.0
 # After this the pool forgets a connection that cannot be made, and makes one for who asks next.
 _RECONNECT_S: Final = 0.5
 # They write a line at each use of a connection, and at each job.
@@ -46,7 +49,7 @@ class Connections:
             configure=_commit_each,
             min_size=0,
             max_size=size,
-            timeout=CONNECT_S,
+            timeout=_LEND_S,
             reconnect_timeout=_RECONNECT_S,
             num_workers=1,
             open=False,

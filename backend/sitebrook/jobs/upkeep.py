@@ -26,6 +26,8 @@ from sitebrook.jobs.streams import JobStream
 from sitebrook.settings.jobs import JobSettings
 
 _LOG: Final = logging.getLogger(__name__)
+# How often the database is asked whether it is back.
+_AWAY_S: Final = 1.0
 # What cron wanted while no worker ran is made up for if it is no older.
 _MADE_UP_FOR: Final = timedelta(minutes=10)
 
@@ -142,4 +144,4 @@ async def _repeat(act: Callable[[], Awaitable[None]], pause_s: float) -> None:
             is_away = True
         except Exception:  # noqa: BLE001 - a worker's loop: a fault here must not end its jobs
             _LOG.exception("the upkeep of jobs failed", extra={"job_upkeep": act.__name__})
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(min(pause_s, _AWAY_S) if is_away else pause_s)

@@ -9,5 +9,5 @@ from tests.integration.jobs.outage import restart_postgres
 
 
 async def test_an_outage_of_postgres_starts_no_job_again(own_postgres: Path) -> None:
-    # Longer than a heartbeat may be missing.
-    await restart_postgres(own_postgres, 3, QUICK, outage_s=3)
+    # Longer than a heartbeat may be missing; that is longer than a worker takes to be back.
+    await restart_postgres(own_postgres, 3, {**QUICK, "stalled_s": 5.0}, outage_s=6)
