@@ -17,8 +17,8 @@ from sitebrook.access.gate import Caller
 from sitebrook.api.errors import to_reply
 from sitebrook.api.jobs import find_site_job, to_response
 from sitebrook.errors import RequestError
+from sitebrook.jobs.following import follow
 from sitebrook.jobs.job import Job
-from sitebrook.jobs.watching import watch
 from sitebrook.parts import Parts
 
 _HEADERS: Final = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
@@ -44,7 +44,7 @@ async def stream_job(
     event with `error`.
     """
     await find_site_job(parts, server, job_id)
-    frames = _to_frames(parts, watch(parts.database, parts.events, server.site.id, job_id))
+    frames = _to_frames(parts, follow(parts.database, parts.events, server.site.id, job_id))
     return Stream(frames, headers=_HEADERS, media_type="text/event-stream")
 
 
