@@ -138,12 +138,13 @@ _APPEND: Final[LiteralString] = """
             PARTITION BY turn.conversation_id ORDER BY turn.place
         ) AS number
         FROM turn
+        LEFT JOIN conversation AS known ON known.id = turn.conversation_id
         LEFT JOIN LATERAL (
             SELECT number, role, content FROM message
             WHERE message.conversation_id = turn.conversation_id ORDER BY number DESC LIMIT 1
         ) AS last ON true
         WHERE (
-            EXISTS (SELECT FROM conversation WHERE conversation.id = turn.conversation_id)
+            known.id IS NOT NULL
             OR turn.conversation_id IN (SELECT conversation_id FROM begun)
         )
         AND NOT EXISTS (SELECT FROM message WHERE message.id = turn.id)

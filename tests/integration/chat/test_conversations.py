@@ -188,3 +188,44 @@ async def test_a_connection_that_was_lost_meanwhile_costs_no_turn(
         )
     await store.store([answer("So.")])
     assert await contents(database, caller) == ["Why?", "So."]
+
+
+async def test_storing_a_turn_reads_no_more_behind_many_conversations(
+    database: Database, caller: Caller
+) -> None:
+    store = TurnStore(DirectConnection(database.url))
+    for number in range(8):  # PostgreSQL keeps the plan it makes now, for small tables
+        await store.store(turns_of(caller, number))
+    async with database.begin() as connection:
+        await connection.execute(_MANY, {"site": caller.site.id})
+        await connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    before = await count_reads(database)
+    await store.store(turns_of(caller, 8))
+    await store.aclose()  # tells what it read
+    async with database.begin() as connection:
+        await connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+    assert 0 < await count_reads(database) - before < 1000
+
+
+_MANY = text(
+    "WITH many AS (INSERT INTO conversation (id, site_id) SELECT 'conv_' || number, :site"
+    " FROM generate_series(1, 3000) AS number RETURNING id)"
+    " INSERT INTO message (id, conversation_id, number, role, content)"
+    " SELECT 'msg_' || id, id, 0, 'user', 'Why?' FROM many"
+)
+
+
+def turns_of(caller: Caller, number: int) -> list[NewQuestion | NewAnswer]:
+    own = f"conv_{number:022}"
+    asked = question(caller, "Why?", id=f"msg_{number}", conversation_id=own)
+    return [asked, answer("So.", id=f"ans_{number}", conversation_id=own)]
+
+
+async def count_reads(database: Database) -> int:
+    async with database.begin() as connection:
+        return await connection.scalar(
+            text(
+                "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint"
+                " FROM pg_stat_user_tables WHERE relname IN ('conversation', 'message')"
+            )
+        )
