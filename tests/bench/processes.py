@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -13,6 +14,8 @@ from pathlib import Path
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Field of /proc/<pid>/stat behind the name in brackets, see proc(5).
 _PARENT = 1
+_LOOK_S = 0.5
+_IDLE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,17 @@ class Meter:
     def _read(self) -> tuple[float, float, float, float]:
         own = cpu_time_s(self._server), cpu_time_s(self._load)
         return time.monotonic(), *own, _machine_time_s()
+
+
+async def settle(limit_s: float) -> None:
+    """Returns when the machine is nearly idle, or after ``limit_s``."""
+    ends_at = time.monotonic() + limit_s
+    cores = os.cpu_count() or 1
+    while time.monotonic() < ends_at:
+        before = _machine_time_s()
+        await asyncio.sleep(_LOOK_S)
+        if _machine_time_s() - before <= _IDLE_SHARE * _LOOK_S * cores:
+            return
 
 
 def _machine_time_s() -> float:

@@ -65,6 +65,7 @@ class Plan:
     plain_words: int
     idle: int
     idle_ramp_s: float
+    settle_s: float  # how long a measurement may wait for the machine to be idle
     idle_pace_ms: int = 10_000
 
     @property
@@ -98,6 +99,7 @@ FULL_PLAN = Plan(
     plain_words=20,
     idle=5000,
     idle_ramp_s=5,
+    settle_s=10,
 )
 QUICK_PLAN = Plan(
     rounds=1,
@@ -112,6 +114,7 @@ QUICK_PLAN = Plan(
     plain_words=20,
     idle=1000,
     idle_ramp_s=1,
+    settle_s=5,
 )
 TINY_PLAN = Plan(
     rounds=1,
@@ -126,6 +129,7 @@ TINY_PLAN = Plan(
     plain_words=3,
     idle=5,
     idle_ramp_s=0.05,
+    settle_s=0,
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from tests.bench import report
 from tests.bench.client import Failed
-from tests.bench.processes import pin, raise_file_limit, split_cores
+from tests.bench.processes import pin, raise_file_limit, settle, split_cores
 from tests.bench.results import Results
 from tests.bench.scenarios import (
     FULL_PLAN,
@@ -113,6 +113,7 @@ async def _measure(target: Target, scenario: str, ground: Ground, results: Resul
     if not target.is_running:
         await _start(target, ground)
     print(f"  {scenario}: {target.name}", file=sys.stderr)
+    await settle(ground.plan.settle_s)  # what was asked before may still be stored or cleared away
     try:
         results.add(scenario, target.name, await SCENARIOS[scenario](target, ground))
     except NotFinished as late:
