@@ -13,6 +13,7 @@ from sitebrook.access.limits import Limiter
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatService
+from sitebrook.chat.standalone import FollowUps
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
@@ -50,6 +51,7 @@ class Parts:
     limiter: Limiter
     embedders: SiteEmbedders
     searcher: Searcher
+    follow_ups: FollowUps
     ingester: Ingester
     intake: Intake
     websites: Websites

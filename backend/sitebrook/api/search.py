@@ -12,25 +12,31 @@ from sitebrook.access.gate import Caller
 from sitebrook.api.schemas.search import (
     CandidateResponse,
     PassageResponse,
+    SearchedResponse,
     SearchResponse,
     TraceResponse,
     WordResponse,
 )
 from sitebrook.errors import InvalidRequest
 from sitebrook.parts import Parts
+from sitebrook.providers.protocol import PromptMessage
 from sitebrook.retrieval.passages import Passage
 from sitebrook.retrieval.trace import SearchTrace
 
 
 @get("/api/search", summary="Search a site's documents", tags=["documents"])
-async def search(
+async def search(  # noqa: PLR0913 - each is a parameter of the address
     parts: NamedDependency[Parts],
     server: NamedDependency[Caller],
     question: Annotated[str, QueryParameter(max_length=10_000)] = "",
     limit: Annotated[int | None, QueryParameter(ge=1, le=50)] = None,
     explain: FromQuery[bool] = False,
+    earlier: Annotated[list[str] | None, QueryParameter(max_items=20)] = None,
 ) -> SearchResponse:
-    """The passages that a model would be given; no model is asked.
+    """The passages that a model would be given; no model answers.
+
+    ``earlier`` are the questions before this one, oldest first; a question that needs them is made
+    whole first, as in a conversation, and ``searched`` tells what was searched.
 
     With ``explain=1`` it tells how the question was understood, what each word and both searches
     gave to each chunk that was looked at, and why it was left out.
@@ -38,12 +44,20 @@ async def search(
     # Not by the framework, which would look at it before the key.
     if not question.strip():
         raise InvalidRequest("A search needs a question.", param="question")
-    found = await parts.searcher.find(server.site.id, question, limit=limit, explains=explain)
+    history = [PromptMessage(role="user", content=one) for one in earlier or ()]
+    searched = await parts.follow_ups.to_standalone(question, history)
+    found = await parts.searcher.find(server.site.id, searched.text, limit=limit, explains=explain)
     return SearchResponse(
         data=[_to_passage(one) for one in found.passages],
         weak=[_to_passage(one) for one in found.weak],
         degraded=found.degraded,
         timings_ms=dict(found.timings_ms),
+        searched=SearchedResponse(
+            text=searched.text,
+            made_by=searched.made_by,
+            why=searched.why,
+            failure=searched.failure,
+        ),
         trace=None if found.trace is None else _to_trace(found.trace),
     )
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from sitebrook.chat.citations import CitedPassage
 from sitebrook.chat.statements import Statement, to_sentences
 from sitebrook.retrieval.stop_words import stop_words
-from sitebrook.retrieval.words import UNSPACED_RUN, to_words
+from sitebrook.retrieval.words import count_words, to_words
 
 # Of a statement's weight, and of the weight of its words that are not the question's. Measured on
 # 687 sentences of five sets against the six passages most like them in three languages: taken for
@@ -79,7 +79,7 @@ class Attributor:
 
     def _find_source(self, text: str, cited: set[int]) -> int | None:
         words = self._to_words(text)
-        if _count(words) < _LEAST_WORDS:
+        if count_words(words) < _LEAST_WORDS:
             return None
         weights = {word: self._weigh(word) for word in words}
         shares = self._shares(weights)
@@ -124,11 +124,7 @@ def _is_source(shared: _Shared, weights: dict[str, float], asked: set[str]) -> b
     return (
         shared.share >= _LEAST_SHARE
         and numbers <= set(shared.words)
-        and _count(shared.words) >= _LEAST_WORDS
-        and _count(new) >= _LEAST_NEW_WORDS
+        and count_words(shared.words) >= _LEAST_WORDS
+        and count_words(new) >= _LEAST_NEW_WORDS
         and sum(weights[word] for word in new) >= _LEAST_SHARE * wanted
     )
-
-
-def _count(words: Iterable[str]) -> float:
-    return sum(0.5 if len(word) > 1 and UNSPACED_RUN.match(word) else 1.0 for word in words)

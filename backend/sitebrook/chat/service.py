@@ -15,10 +15,12 @@ from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.history import to_window, without_markers
 from sitebrook.chat.question import Question
 from sitebrook.chat.sources import LinkedPassage, Sources
+from sitebrook.chat.standalone import FOUND_NOTHING, FollowUps, Standalone
 from sitebrook.chat.turns import NewQuestion
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.ids import new_id
-from sitebrook.prompts.answer import AnswerPrompt, break_control_tokens, render_answer_prompt
+from sitebrook.prompts.answer import AnswerPrompt, render_answer_prompt
+from sitebrook.prompts.material import break_control_tokens
 from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.protocol import PromptMessage, PromptPassage, ProviderRequest
 from sitebrook.providers.router import Router
@@ -36,6 +38,7 @@ class ChatParts:
     """What the pipeline works with; ``sign_source`` signs the link to a document by its id."""
 
     searcher: Searcher
+    follow_ups: FollowUps
     router: Router
     conversations: Conversations
     writer: TurnWriter
@@ -67,7 +70,7 @@ class ChatService:
             )
             # A question to a known conversation is kept whatever becomes of it.
             self._keep(question, question.conversation_id)
-        passages = await self._search(question, history, timings)
+        searched, passages = await self._search(question, history, timings)
         linked = [
             LinkedPassage(passage, await self._link(question, passage)) for passage in passages
         ]
@@ -92,6 +95,7 @@ class ChatService:
                 price=parts.prices.find(model, opened.provider, opened.upstream_model),
                 timings=timings,
                 shows_cost=question.caller.has_secret_key,
+                before=searched.usage,
             ),
         )
         cites = question.cites and not question.retrieval.is_off
@@ -116,19 +120,34 @@ class ChatService:
 
     async def _search(
         self, question: Question, history: list[PromptMessage], timings: Timings
-    ) -> Sequence[Passage]:
+    ) -> tuple[Standalone, Sequence[Passage]]:
+        """The question as it was searched, and what was found."""
+        searched = Standalone(text=question.text)
         if question.retrieval.is_off:
-            return ()
+            return searched, ()
+        earlier = _without_repeat(history, question.text)
+        searched = await self._to_standalone(question, earlier, timings)
         since = time.perf_counter()
-        passages = await self._find(question, question.text)
-        earlier = [
-            turn.text for turn in _without_repeat(history, question.text) if turn.role == "user"
-        ]
-        if not passages and earlier:
-            # "And how long does it take?" means something only after the question before it.
-            passages = await self._find(question, f"{earlier[-1]} {question.text}")
+        passages = await self._find(question, searched.text)
+        if not passages and earlier and searched.made_by == "question":
+            # "How long does it take to get there?" may still mean something after what was asked.
+            searched = await self._to_standalone(question, earlier, timings, why=FOUND_NOTHING)
+            if searched.made_by != "question":
+                passages = await self._find(question, searched.text)
+        elif not passages and searched.made_by != "question":
+            passages = await self._find(question, question.text)
         timings.note_phase("retrieval", since)
-        return passages
+        timings.searched_by = searched.made_by
+        return searched, passages
+
+    async def _to_standalone(
+        self, question: Question, earlier: list[PromptMessage], timings: Timings, *, why: str = ""
+    ) -> Standalone:
+        since = time.perf_counter()
+        made = await self._parts.follow_ups.to_standalone(question.text, earlier, why=why)
+        if made.usage is not None or made.failure:
+            timings.note_phase("follow_up", since)
+        return made
 
     async def _find(self, question: Question, text: str) -> Sequence[Passage]:
         found = await self._parts.searcher.find(

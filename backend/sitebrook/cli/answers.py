@@ -11,9 +11,10 @@ import click
 
 from sitebrook.chat.citations import Citation
 from sitebrook.cli.administration import site_option
-from sitebrook.cli.explanation import to_explanation
+from sitebrook.cli.explanation import to_explanation, to_searched
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.embed import Sitebrook
+from sitebrook.providers.protocol import PromptMessage
 from sitebrook.settings import Settings
 
 _TEXT_CHARACTERS: Final = 300
@@ -53,6 +54,7 @@ def _print_sources(citations: tuple[Citation, ...]) -> None:
 @click.argument("question")
 @site_option
 @click.option("--limit", type=click.IntRange(1, 50), help="How many passages.")
+@click.option("--after", multiple=True, help="A question before it; repeat for several.")
 @click.option("--explain", is_flag=True, help="Show why each was found, or left out.")
 @click.pass_obj
 def search(settings: Settings, question: str, **options: Any) -> None:
@@ -63,8 +65,10 @@ def search(settings: Settings, question: str, **options: Any) -> None:
 async def _search(settings: Settings, question: str, options: Mapping[str, Any]) -> None:
     async with open_parts(settings) as parts:
         site = await choose_site(parts, options["site_name"])
+        history = [PromptMessage(role="user", content=one) for one in options["after"]]
+        searched = await parts.follow_ups.to_standalone(question, history)
         found = await parts.searcher.find(
-            site.id, question, limit=options["limit"], explains=options["explain"]
+            site.id, searched.text, limit=options["limit"], explains=options["explain"]
         )
     if found.degraded:
         click.echo(f"Not everything could be used: {found.degraded}", err=True)
@@ -75,6 +79,7 @@ async def _search(settings: Settings, question: str, options: Mapping[str, Any])
         text = " ".join(passage.text.split())[:_TEXT_CHARACTERS]
         click.echo(f"{number}. {passage.score:.3f}  {place}\n   {text}\n")
     if found.trace is not None:
+        click.echo(to_searched(searched))
         click.echo(to_explanation(found.trace))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sitebrook.chat.standalone import Standalone
 from sitebrook.retrieval.fusion import Weight
 from sitebrook.retrieval.trace import SearchTrace, TracedPassage
 
@@ -15,6 +16,15 @@ _REASONS: Final = {
     "coverage": "by the coverage",
     "keywords alone": "keywords alone",
 }
+
+
+def to_searched(searched: Standalone) -> str:
+    """What was searched for the question, and who made it."""
+    if searched.made_by == "question":
+        return "Searched    the question as it is"
+    failure = f"; {searched.failure}" if searched.failure else ""
+    made = f"made by the {searched.made_by}: {searched.why}{failure}"
+    return f"Searched    {searched.text}\n            {made}"
 
 
 def to_explanation(trace: SearchTrace) -> str:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-# Control tokens of common model families; in a text they are only text.
-_CONTROL: Final = re.compile(
-    r"<\|[^<>|\n]{1,64}\|>"  # <|im_start|>, <|eot_id|>
-    r"|<\uff5c[^<>\n]{1,64}\uff5c>"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]"
-    r"|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>",
-    re.IGNORECASE,
-)
-# How a transcript marks who speaks; a passage that begins a line so reads like a new turn.
-_ROLE: Final = re.compile(r"^(?:Human|Assistant|System|User):(?=\s)", re.IGNORECASE | re.MULTILINE)
+from sitebrook.prompts.material import TEMPLATES, neutralise, new_boundary
 
 
 class NumberedPassage(Protocol):
@@ -89,27 +77,8 @@ def _render(prompt: AnswerPrompt) -> str:
         passages=passages,
         uses_passages=prompt.uses_passages,
         cites=prompt.cites,
-        boundary=f"=== {secrets.token_hex(12)} ===",
+        boundary=new_boundary(),
     ).strip()
 
 
-def neutralise(text: str) -> str:
-    """A passage's text with nothing in it that a model would take for a turn of its own."""
-    return _ROLE.sub(_split, break_control_tokens(text))
-
-
-def break_control_tokens(text: str) -> str:
-    """The text with every control token split by a space, so that no tokenizer sees one."""
-    return _CONTROL.sub(_split, text)
-
-
-def _split(found: re.Match[str]) -> str:
-    return f"{found[0][0]} {found[0][1:]}"
-
-
-_TEMPLATE: Final = Environment(
-    loader=PackageLoader("sitebrook.prompts"),
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - a prompt is plain text, not HTML
-    keep_trailing_newline=False,
-).get_template("answer.md.j2")
+_TEMPLATE: Final = TEMPLATES.get_template("answer.md.j2")

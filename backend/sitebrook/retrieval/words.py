@@ -6,7 +6,7 @@ import functools
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 import Stemmer
@@ -68,6 +68,11 @@ def to_question_words(text: str, languages: Sequence[str]) -> list[tuple[str, ..
         by_language = [_words(token, language) for language in distinct]
         groups += [tuple(dict.fromkeys(forms)) for forms in zip(*by_language, strict=True)]
     return groups
+
+
+def count_words(words: Iterable[str]) -> float:
+    """How many they are; a bigram of a script without spaces is half of a word."""
+    return sum(0.5 if len(word) > 1 and UNSPACED_RUN.match(word) else 1.0 for word in words)
 
 
 @functools.lru_cache(maxsize=60_000)

@@ -25,7 +25,12 @@ from sitebrook.settings.events import EventSettings
 from sitebrook.settings.fields import LoadedSetting, load_section
 from sitebrook.settings.jobs import JobSettings
 from sitebrook.settings.redis import RedisSettings, check_redis
-from sitebrook.settings.retrieval import RerankSettings, RetrievalSettings, check_retrieval
+from sitebrook.settings.retrieval import (
+    FollowUpSettings,
+    RerankSettings,
+    RetrievalSettings,
+    check_retrieval,
+)
 from sitebrook.settings.sections import (
     ClientSettings,
     DatabaseSettings,
@@ -42,6 +47,7 @@ __all__ = [
     "DatabaseSettings",
     "EmbeddingSettings",
     "EventSettings",
+    "FollowUpSettings",
     "JobSettings",
     "LimitSettings",
     "LoadedSetting",
@@ -70,6 +76,7 @@ class Settings:
     embedding: EmbeddingSettings = dataclasses.field(default_factory=EmbeddingSettings)
     retrieval: RetrievalSettings = dataclasses.field(default_factory=RetrievalSettings)
     rerank: RerankSettings = dataclasses.field(default_factory=RerankSettings)
+    follow_up: FollowUpSettings = dataclasses.field(default_factory=FollowUpSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
     limits: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     upstream: UpstreamSettings = dataclasses.field(default_factory=UpstreamSettings)
@@ -123,6 +130,7 @@ _SECTIONS: Final[dict[str, type]] = {
     "embedding": EmbeddingSettings,
     "retrieval": RetrievalSettings,
     "rerank": RerankSettings,
+    "follow_up": FollowUpSettings,
     "compute": ComputeSettings,
     "limits": LimitSettings,
     "upstream": UpstreamSettings,

@@ -66,6 +66,23 @@ class RerankSettings:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FollowUpSettings:
+    """How a question that needs the turns before it is made whole for the search."""
+
+    model: str | None = setting(
+        None,
+        "SITEBROOK_FOLLOW_UP_MODEL",
+        "model that makes follow-up questions whole; unset: a rule alone",
+    )
+    timeout_s: float = setting(
+        2.0,
+        "SITEBROOK_FOLLOW_UP_TIMEOUT_S",
+        "after this long, the rule makes them whole",
+        least=0.001,
+    )
+
+
 def check_retrieval(settings: RetrievalSettings, rerank: RerankSettings) -> None:
     """Raises StartError for values that contradict each other or name nothing."""
     if not 0 <= settings.overlap_characters < settings.chunk_characters:

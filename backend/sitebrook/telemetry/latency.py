@@ -67,6 +67,7 @@ class Timings(Struct):
     model: str = ""
     provider: str = ""
     answer_id: str = ""
+    searched_by: str = ""  # who made the question that was searched: question, rule or model
     outcome: Outcome = "ok"
     error_code: str = ""
     first_byte_ms: float | None = None

@@ -172,6 +172,8 @@ def _inner_spans(timings: Timings) -> Iterator[_Planned]:
             "gen_ai.operation.name": "retrieval",
             "gen_ai.data_source.id": timings.site_id,
         }
+        if timings.searched_by:
+            attributes["sitebrook.searched_by"] = timings.searched_by
         ended = started + timings.phases["retrieval"] / 1000
         yield _Planned("retrieval", "INTERNAL", started, ended, attributes)
     for attempt in timings.attempts:

@@ -12,13 +12,14 @@ from sitebrook.access.redis_limits import RedisLimiter
 from sitebrook.chat.conversations import Conversations
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
+from sitebrook.chat.standalone import FollowUps
 from sitebrook.chat.turns import TurnStore
 from sitebrook.chat.writer import TurnWriter
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
-from sitebrook.errors import StartError
+from sitebrook.errors import ModelNotFound, StartError
 from sitebrook.events.log import EventLog
 from sitebrook.events.redis_log import RedisLog
 from sitebrook.events.ring_log import RingLog
@@ -39,7 +40,7 @@ from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.settings import EmbeddingSettings, Settings
+from sitebrook.settings import EmbeddingSettings, FollowUpSettings, Settings
 from sitebrook.stores.files import Files
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
@@ -82,17 +83,20 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         metrics.peers = peers
     providers = Providers(settings.providers, settings.models, HttpClient(), observer=metrics)
     router = Router(providers, settings.upstream)
+    prices = PriceTable(settings.models)
+    follow_ups = FollowUps(router, prices, _check_model(settings.follow_up, router))
     gate = Gate(database)
     conversations = Conversations(database)
     chat = ChatService(
         ChatParts(
             searcher=searcher,
+            follow_ups=follow_ups,
             router=router,
             conversations=conversations,
             writer=writer,
             sign_source=gate.sign_source,
             limits=settings.limits,
-            prices=PriceTable(settings.models),
+            prices=prices,
         )
     )
     ingester = Ingester(database, embedders.find, Reader(compute, settings), settings)
@@ -106,6 +110,7 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         limiter=RedisLimiter(redis, lease_s=settings.redis.lease_s) if redis else ProcessLimiter(),
         embedders=embedders,
         searcher=searcher,
+        follow_ups=follow_ups,
         ingester=ingester,
         intake=Intake(database, ingester, jobs),
         websites=Websites(database, ingester, compute),
@@ -123,6 +128,15 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         peers=peers,
     )
     return parts
+
+
+def _check_model(settings: FollowUpSettings, router: Router) -> FollowUpSettings:
+    """The settings, whose model there is. Raises StartError."""
+    try:
+        router.find_model(settings.model or "auto")
+    except ModelNotFound as error:
+        raise StartError(f"SITEBROOK_FOLLOW_UP_MODEL: {error.message}") from None
+    return settings
 
 
 def _build_worker(settings: Settings, jobs: JobEngine) -> JobWorker | None:

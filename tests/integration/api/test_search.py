@@ -72,6 +72,7 @@ def test_a_question_about_something_else_has_weak_passages_only(api: Api, zeppel
         ("?question=a&limit=0", "limit"),
         ("?question=a&limit=51", "limit"),
         ("?question=a&explain=perhaps", "explain"),
+        ("?question=a" + 21 * "&earlier=b", "earlier"),
     ],
 )
 def test_what_cannot_be_meant_is_named(api: Api, query: str, param: str) -> None:
@@ -82,3 +83,19 @@ def test_what_cannot_be_meant_is_named(api: Api, query: str, param: str) -> None
 def test_a_page_s_key_may_not_search(api: Api) -> None:
     reply = api.send("GET", f"{_SEARCH}?question=a", None, api.site.page)
     assert reply.status in {401, 403}
+
+
+def test_a_search_tells_what_it_made_of_the_questions_before(api: Api, zeppelin: str) -> None:
+    earlier = (
+        f"&earlier={quote('Hello!')}&earlier={quote('Is the zeppelin Aurora for passengers?')}"
+    )
+    found = ask(api, "And how many does it carry?", earlier).json
+    assert found["searched"] == {
+        "text": "zeppelin Aurora passengers: And how many does it carry?",
+        "made_by": "rule",
+        "why": "it begins like one that goes on",
+        "failure": "",
+    }
+    assert found["data"][0]["document_id"] == zeppelin
+    alone = ask(api, "And how many does it carry?").json["searched"]
+    assert (alone["text"], alone["made_by"]) == ("And how many does it carry?", "question")

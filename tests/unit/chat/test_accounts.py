@@ -60,3 +60,14 @@ def test_only_who_may_see_money_sees_it():
     usage = Usage(7, 5, cost=Decimal(1))
     assert account(shows_cost=True).to_shown(usage) == usage
     assert account().to_shown(usage).cost is msgspec.UNSET
+
+
+def test_what_another_model_used_for_the_question_is_counted_with_the_answer():
+    timings = Timings()
+    before = Usage(10, 2, is_estimated=True, cached_tokens=3, cost=Decimal("0.5"))
+    usage = account(before=before, timings=timings).settle(Usage(7, 5), [])
+    assert usage == Usage(17, 7, is_estimated=True, cached_tokens=3, cost=Decimal("0.500017"))
+    assert (timings.prompt_tokens, timings.cost) == (17, 0.500017)
+    for one in (msgspec.structs.replace(before, cost=None), before):
+        price = None if one is before else _PRICE
+        assert account(before=one, price=price).settle(Usage(7, 5), []).cost is None

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sitebrook.prompts.answer import AnswerPrompt, neutralise, render_answer_prompt
+from sitebrook.prompts.answer import AnswerPrompt, render_answer_prompt
+from sitebrook.prompts.material import neutralise
 from sitebrook.providers.protocol import PromptPassage
 
 

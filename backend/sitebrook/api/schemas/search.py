@@ -78,6 +78,19 @@ class TraceResponse(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: list[CandidateResponse]
 
 
+class SearchedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The question as it was searched.
+
+    ``made_by`` is ``question`` when that is the question itself, else what made it of the earlier
+    ones and ``why``. ``failure`` says why the model that is set for it did not.
+    """
+
+    text: str
+    made_by: Literal["question", "rule", "model"]
+    why: str
+    failure: str
+
+
 class SearchResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The passages for a question, best first.
 
@@ -89,5 +102,6 @@ class SearchResponse(msgspec.Struct, frozen=True, kw_only=True):
     weak: list[PassageResponse]
     degraded: str | None
     timings_ms: dict[str, float]
+    searched: SearchedResponse
     trace: TraceResponse | None = None
     object: Literal["list"] = "list"
