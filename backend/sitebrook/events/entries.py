@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -21,6 +21,8 @@ _SNAPSHOT: Final = msgspec.json.Decoder(tuple[int, int, msgspec.Raw])
 def encode(events: Sequence[Event]) -> bytes:
     """One entry ``[attempt, number of the first, [[kind, payload], …]]``."""
     first = events[0]
+    if len(events) == 1:
+        return b'[%d,%d,[["%b",%b]]]' % (first.attempt, first.seq, first.kind.encode(), first.data)
     written = b",".join([b'["%b",%b]' % (one.kind.encode(), one.data) for one in events])
     return b"[%d,%d,[%b]]" % (first.attempt, first.seq, written)
 
@@ -38,21 +40,21 @@ def decode(entry: bytes) -> tuple[int, int, list[Event]]:
     )
 
 
-def split(events: list[Event]) -> Iterator[list[Event]]:
+def split(events: list[Event]) -> list[list[Event]]:
     """The events of each entry that they make."""
-    if len(events) == 1:
-        yield events
-        return
+    if len(events) <= 1:
+        return [events] if events else []
+    parts: list[list[Event]] = []
     part: list[Event] = []
     size = 0
     for event in events:
         if part and (len(part) == _MOST_EVENTS or size + len(event.data) > _MOST_BYTES):
-            yield part
+            parts.append(part)
             part, size = [], 0
         part.append(event)
         size += len(event.data)
-    if part:
-        yield part
+    parts.append(part)
+    return parts
 
 
 def encode_snapshot(snapshot: Event) -> bytes:

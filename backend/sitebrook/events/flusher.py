@@ -204,18 +204,20 @@ class Flusher:
         if ring.first > copy.written + 1:
             # Events left the ring before they were written: only a snapshot can tell of them.
             copy.is_begun, copy.written = False, ring.first - 1
-        parts = list(entries.split(ring.after(copy.written)))
-        arguments += (
-            writer.attempt,
-            f"{writer.attempt}-{copy.written}" if copy.written and copy.is_begun else "",
-            b"" if copy.is_begun else ring.head,
-            self._sum_up(copy, len(parts), now),
-            _ENDINGS[ring.ending.kind] if ring.ending is not None else "",
-            self._touch(copy, now, has_ended=ring.ending is not None),
-            len(parts),
-        )
+        parts = entries.split(ring.after(copy.written))
+        is_known = copy.written and copy.is_begun
+        before = f"{writer.attempt}-{copy.written}" if is_known else ""
+        arguments += (writer.attempt, before, len(parts))
         for part in parts:
             arguments += (part[-1].position, entries.encode(part))
+        snapshot = self._sum_up(copy, len(parts), now)
+        lives_ms = self._touch(copy, now, has_ended=ring.ending is not None)
+        if snapshot or lives_ms or not copy.is_begun:
+            head = b"" if copy.is_begun else ring.head
+            ending = "" if ring.ending is None else _ENDINGS[ring.ending.kind]
+            arguments += (1, head, snapshot, ending, lives_ms)
+        else:
+            arguments.append(0)
         return len(parts)
 
     def _sum_up(self, copy: Copy, new: int, now: float) -> bytes:

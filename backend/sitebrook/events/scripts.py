@@ -25,9 +25,9 @@ APPEND: Final = Script(
     """
 -- KEYS: streams. ARGV: owner, entries to keep, milliseconds to live of a snapshot; then for each
 -- stream:
---   attempt, the id that must be there or '' before the first one, the head when the attempt is
---   written anew, snapshot, ending, milliseconds to live from now on or 0 to leave that,
---   the number of entries, then the id and the text of each
+--   attempt, the id that must be there or '' before the first one, the number of entries, then the
+--   id and the text of each, then 0, or 1 and four more: the head when the attempt is written anew,
+--   snapshot, ending, milliseconds to live from now on or 0 to leave that
 -- Returns for each stream '' when all is written, 'fenced', or the id of the last entry that is
 -- there when that is not what the writer takes it for.
 local owner, length, snapshot_ms = ARGV[1], ARGV[2], ARGV[3]
@@ -53,15 +53,16 @@ local function is_known(stream, meta, attempt, before)
   return tonumber(redis.call('HGET', meta, 'attempt') or 0) == attempt
 end
 
-local function write(stream, at, count)
-  local meta, snap = stream .. ':meta', stream .. ':snap'
-  local attempt, head = tonumber(ARGV[at]), ARGV[at + 2]
-  if head ~= '' then
+local function write(stream, at, count, has_more)
+  local meta = stream .. ':meta'
+  local attempt, more = tonumber(ARGV[at]), at + 4 + 2 * count
+  if has_more and ARGV[more] ~= '' then
+    local head = ARGV[more]
     if not begin(stream, meta, attempt, head) then return 'fenced' end
   elseif not is_known(stream, meta, attempt, ARGV[at + 1]) then
     return last(stream)
   end
-  for place = at + 7, at + 5 + 2 * count, 2 do
+  for place = at + 3, at + 1 + 2 * count, 2 do
     local id, entry = ARGV[place], ARGV[place + 1]
     local added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, id, 'e', entry)
     if type(added) == 'table' and added.err then
@@ -70,7 +71,9 @@ local function write(stream, at, count)
     end
     redis.call('PUBLISH', stream, entry)
   end
-  local snapshot, ending, lives_ms = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  if not has_more then return '' end
+  local snap = stream .. ':snap'
+  local snapshot, ending, lives_ms = ARGV[more + 1], ARGV[more + 2], ARGV[more + 3]
   if snapshot ~= '' then redis.call('SET', snap, snapshot, 'PX', snapshot_ms) end
   if ending ~= '' then redis.call('HSET', meta, 'ending', ending) end
   if lives_ms ~= '0' then
@@ -81,11 +84,12 @@ end
 
 local at, results = 4, {}
 for place, stream in ipairs(KEYS) do
-  local count = tonumber(ARGV[at + 6])
-  local result = write(stream, at, count)
+  local count = tonumber(ARGV[at + 2])
+  local has_more = ARGV[at + 3 + 2 * count] == '1'
+  local result = write(stream, at, count, has_more)
   if type(result) == 'table' then return redis.error_reply(result.err) end
   results[place] = result
-  at = at + 7 + 2 * count
+  at = at + 4 + 2 * count + (has_more and 4 or 0)
 end
 return results
 """
