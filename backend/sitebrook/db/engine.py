@@ -40,6 +40,9 @@ class Database:
             hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
             connect_args=dict(CONNECT_ARGS),
         )
+        # The pool's own queue lets whoever comes pass those who wait: a task that takes one
+        # connection after the other would keep them waiting until they give up.
+        self._turns = asyncio.Semaphore(pool_size)
         # Set with the statement that begins: SET TRANSACTION would be one more to wait for.
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -75,8 +78,12 @@ class Database:
     @asynccontextmanager
     async def _open(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
         try:
-            async with aclosing(await self._connect(engine)) as connection, connection.begin():
-                yield connection
+            connection = await self._connect(engine)
+            try:
+                async with aclosing(connection), connection.begin():
+                    yield connection
+            finally:
+                self._turns.release()
         except PoolTimeout:
             raise no_database() from None
         except DBAPIError as error:
@@ -89,12 +96,19 @@ class Database:
         async with self.begin() as connection:
             await connection.execute(_PING)
 
-    @staticmethod
-    async def _connect(engine: AsyncEngine) -> AsyncConnection:
-        """A connection that answered just now; the wait for its answer is bounded too."""
+    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
+        """A connection that answered just now, and a turn to be given back with it.
+
+        The wait for both is bounded.
+        """
         try:
             async with asyncio.timeout(CONNECT_S):
-                return await engine.connect()
+                await self._turns.acquire()
+                try:
+                    return await engine.connect()
+                except BaseException:
+                    self._turns.release()
+                    raise
         except TimeoutError:
             raise no_database() from None
 

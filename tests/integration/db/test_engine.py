@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -40,3 +41,37 @@ async def test_a_snapshot_sees_one_moment_and_cannot_write(database: Database) -
     async with database.begin() as connection:
         assert (await connection.execute(count)).scalar_one() == 1
         await connection.execute(text("DELETE FROM note"))
+
+
+async def test_who_takes_one_connection_after_the_other_lets_others_have_their_turn(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=1)
+    order: list[str] = []
+
+    async def use(name: str) -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT 1"))
+            order.append(name)
+
+    async def use_again_and_again() -> None:
+        for _ in range(20):
+            await use("greedy")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(use_again_and_again())
+        for _ in range(3):
+            group.create_task(use("patient"))
+    assert order[:4] == ["greedy", "patient", "patient", "patient"]
+    # A turn comes back from a transaction that failed, and from who was cancelled in waiting.
+    with pytest.raises(DBAPIError):
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT nothing"))
+    async with database.begin():
+        waiting = asyncio.create_task(use("cancelled"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    await use("last")
+    assert order[-1] == "last"
+    await database.aclose()
