@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -75,3 +76,21 @@ async def test_who_takes_one_connection_after_the_other_lets_others_have_their_t
     await use("last")
     assert order[-1] == "last"
     await database.aclose()
+
+
+async def test_snapshots_leave_connections_for_others(database_url: str) -> None:
+    database = Database(database_url, pool_size=5)
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(4):
+            await held.enter_async_context(database.snapshot())
+        fifth = asyncio.create_task(use_snapshot(database))
+        async with database.begin() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+        assert not fifth.done()
+    assert await fifth == 1
+    await database.aclose()
+
+
+async def use_snapshot(database: Database) -> int:
+    async with database.snapshot() as snapshot:
+        return (await snapshot.execute(text("SELECT 1"))).scalar_one()
