@@ -108,7 +108,10 @@ def _join_around(
 
 def join_texts(first: str, second: str) -> str:
     """Both texts; what the second repeats of the first one's end stands once."""
-    for length in range(min(len(first), len(second), _LONGEST_OVERLAP), _LEAST_OVERLAP - 1, -1):
-        if first.endswith(second[:length]):
-            return first + second[length:]
+    end, head = first[-_LONGEST_OVERLAP:], second[:_LEAST_OVERLAP]
+    at = end.find(head) if len(head) == _LEAST_OVERLAP else -1
+    while at >= 0:
+        if second.startswith(end[at:]):
+            return first + second[len(end) - at :]
+        at = end.find(head, at + 1)
     return f"{first}\n\n{second}"

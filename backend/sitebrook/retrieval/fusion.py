@@ -23,8 +23,7 @@ _SPELLING_WEIGHT: Final = 1.5
 _EVIDENCE_BESIDE_MEANING: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class FusedChunk:
+class FusedChunk(NamedTuple):
     """A chunk with its fused score (0 to 1) and what it is made of; ranks begin at 1.
 
     ``keyword_part`` and ``vector_part`` are what the legs give to the score. A rank is None when
@@ -148,18 +147,25 @@ def _scaled(candidates: Sequence[str], scores: Mapping[str, float]) -> dict[str,
 def _to_chunks(
     parts: Mapping[str, tuple[float, float]], keywords: Leg, vectors: Leg | None
 ) -> list[FusedChunk]:
-    keyword_ranks, vector_ranks = keywords.ranks(), vectors.ranks() if vectors else {}
+    keyword_rank = keywords.ranks().get
+    keyword_score = keywords.scores.get
+    vector_rank = vectors.ranks().get if vectors else _nothing
+    vector_score = vectors.scores.get if vectors else _nothing
     chunks = [
         FusedChunk(
             chunk_id,
-            score=by_keyword + by_vector,
-            keyword_part=by_keyword,
-            keyword_score=keywords.scores.get(chunk_id, 0.0),
-            keyword_rank=keyword_ranks.get(chunk_id),
-            vector_part=by_vector,
-            vector_score=vectors.scores.get(chunk_id) if vectors else None,
-            vector_rank=vector_ranks.get(chunk_id),
+            by_keyword + by_vector,
+            by_keyword,
+            keyword_score(chunk_id, 0.0),
+            keyword_rank(chunk_id),
+            by_vector,
+            vector_score(chunk_id),
+            vector_rank(chunk_id),
         )
         for chunk_id, (by_keyword, by_vector) in parts.items()
     ]
-    return sorted(chunks, key=lambda chunk: (-chunk.score, -chunk.keyword_score, chunk.chunk_id))
+    return sorted(chunks, key=lambda chunk: (-chunk[1], -chunk[3], chunk[0]))
+
+
+def _nothing(_chunk_id: str) -> None:
+    """What a leg that is missing knows of a chunk."""

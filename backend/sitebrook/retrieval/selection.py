@@ -38,18 +38,21 @@ def choose(passages: Sequence[Passage], limit: int, min_score: float) -> Selecti
     shingles: list[_Shingles] = []
     of_document: Counter[str] = Counter()
     for passage in passages:
-        own = to_shingles(passage.text)
         if passage.score < min_score:
             left_out[passage.chunk_id] = "score too low"
-        elif any(is_repeat(own, other) for other in shingles):
+            continue
+        if len(chosen) == limit:
+            left_out[passage.chunk_id] = "limit reached"
+            continue
+        own = to_shingles(passage.text)
+        if any(is_repeat(own, other) for other in shingles):
             left_out[passage.chunk_id] = "says the same as a better one"
         else:
             shingles.append(own)
             of_document[passage.document_id] += 1
             is_spare = of_document[passage.document_id] > max(1, int(limit * DOCUMENT_SHARE))
             (spare if is_spare else chosen).append(passage)
-    best = [*chosen[:limit], *spare[: max(0, limit - len(chosen))]]
-    left_out |= dict.fromkeys((one.chunk_id for one in chosen[limit:]), "limit reached")
+    best = [*chosen, *spare[: limit - len(chosen)]]
     kept = {one.chunk_id for one in best}
     others = (one.chunk_id for one in spare if one.chunk_id not in kept)
     left_out |= dict.fromkeys(others, "enough of its document")

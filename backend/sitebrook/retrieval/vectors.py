@@ -74,4 +74,4 @@ async def _read(
     connection: AsyncConnection, statement: str, values: dict[str, Any]
 ) -> list[tuple[str, float]]:
     found = await connection.exec_driver_sql(statement, values)
-    return [(row.chunk_id, row.cosine) for row in found]
+    return [(row.chunk_id, row.cosine) for row in found.all()]
