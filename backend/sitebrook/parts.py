@@ -28,7 +28,10 @@ from sitebrook.providers.router import Router
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
+from sitebrook.stores.contents import Contents
 from sitebrook.stores.files import Files
+from sitebrook.stores.searching import StoreSearch
+from sitebrook.stores.stores import Stores
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.metrics import Metrics
 from sitebrook.telemetry.peers import WorkerPeers
@@ -56,6 +59,9 @@ class Parts:
     intake: Intake
     websites: Websites
     files: Files
+    stores: Stores
+    contents: Contents
+    store_search: StoreSearch
     router: Router
     conversations: Conversations
     writer: TurnWriter

@@ -79,7 +79,7 @@ def openapi_config() -> OpenAPIConfig:
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}
         ),
         tags=[
-            *(Tag("chat"), Tag("models"), Tag("documents"), Tag("files")),
+            *(Tag("chat"), Tag("models"), Tag("documents"), Tag("files"), Tag("vector stores")),
             *(Tag("visitors"), Tag("operations")),
         ],
     )

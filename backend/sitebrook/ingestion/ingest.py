@@ -24,6 +24,7 @@ from sitebrook.errors import (
     RequestError,
     UnsupportedBody,
 )
+from sitebrook.ingestion.chunks import ChunkSizes
 from sitebrook.ingestion.decoding import clean
 from sitebrook.ingestion.folders import find_files
 from sitebrook.ingestion.loaders import RawDocument
@@ -290,11 +291,12 @@ class Ingester:
 
     def _hash(self, raw: RawDocument, language: str) -> bytes:
         retrieval = self._settings.retrieval
+        sizes = raw.sizes or ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters)
         facts = (
             _FORMAT,
             language,
-            retrieval.chunk_characters,
-            retrieval.overlap_characters,
+            sizes.characters,
+            sizes.overlap_characters,
             raw.media_type,
             raw.title,
             raw.url,

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any, Final
 
+from sitebrook.ingestion.chunks import ChunkSizes
 from sitebrook.ingestion.decoding import clean, decode, refused
 from sitebrook.ingestion.kinds import TEXT_KINDS, Kind, check_kind
 from sitebrook.ingestion.sections import LoadedDocument, Outline, to_text
@@ -35,7 +36,8 @@ _READERS: Final[dict[Kind, tuple[str, str]]] = {
 class RawDocument:
     """A document as it came. ``source`` makes it the same document when it comes again.
 
-    ``title`` and ``url`` win over what the content says of itself.
+    ``title`` and ``url`` win over what the content says of itself; without ``sizes`` its chunks are
+    as large as the settings say.
     """
 
     source: str
@@ -43,6 +45,7 @@ class RawDocument:
     media_type: str | None = None
     title: str | None = None
     url: str | None = None
+    sizes: ChunkSizes | None = None
 
 
 def load(raw: RawDocument, *, max_characters: int) -> LoadedDocument:

@@ -47,7 +47,7 @@ class Reader:
             url=to_storable(raw.url) if raw.url else None,
             language=language,
             max_characters=self.settings.limits.document_characters,
-            sizes=ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters),
+            sizes=raw.sizes or ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters),
         )
         try:
             return await self.pool.run(_READ, request)

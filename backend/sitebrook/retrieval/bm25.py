@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sitebrook.retrieval.postings import Postings, to_key
+from sitebrook.retrieval.postings import Numbers, Postings, to_key
 from sitebrook.retrieval.scoring import Form, FoundWords, Parameters, Part, Positions, Scores
 from sitebrook.retrieval.stop_words import stop_words
 from sitebrook.retrieval.words import to_question_words
@@ -97,13 +97,16 @@ class Bm25:
     def __len__(self) -> int:
         return self._chunks
 
-    def find(self, question: str, limit: int) -> KeywordMatches:
-        """The best chunks for the question; safe in any thread."""
+    def find(self, question: str, limit: int, within: Numbers | None = None) -> KeywordMatches:
+        """The best chunks for the question, of the numbers ``within``; safe in any thread.
+
+        Words weigh by how rare they are among all chunks.
+        """
         groups = Counter(to_question_words(question, self._languages))
         if not self._parts or not groups:
             return KeywordMatches(languages=self._languages)
         asked = self._ask(groups)
-        best = asked.find_best(limit)
+        best = asked.find_best(limit, within)
         coverage, evidence = _cover(asked.words, best.shares[:, :_EVIDENCE_CHUNKS] > 0)
         return KeywordMatches(
             ranked=tuple(zip(best.chunk_ids, best.scores, strict=True)),
@@ -160,11 +163,14 @@ class _Asked:
     forms: Sequence[Sequence[Form]]
     words: tuple[QuestionWord, ...]
 
-    def find_best(self, limit: int) -> _Best:
+    def find_best(self, limit: int, within: Numbers | None) -> _Best:
         rough = [
             part.rough_scores(words, self.forms)
             for part, words in zip(self.parts, self.found, strict=True)
         ]
+        if within is not None:
+            for part, scores in zip(self.parts, rough, strict=True):
+                scores[~np.isin(part.postings.numbers, within)] = 0
         found = _find_highest(rough, limit)
         shares = np.concatenate(
             [self._exact(at, positions) for at, positions in enumerate(found)], axis=1

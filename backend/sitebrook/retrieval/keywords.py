@@ -67,6 +67,10 @@ class KeywordIndexes:
         self._forget()
         return kept
 
+    def forget(self, site_id: str) -> None:
+        """Lets go of a site's index."""
+        self._entries.pop(site_id, None)
+
     async def _build(
         self, connection: AsyncConnection, knowledge: Knowledge, entry: _Entry
     ) -> Bm25:

@@ -23,7 +23,8 @@ from sitebrook.retrieval.fusion import (
     vector_weight,
 )
 from sitebrook.retrieval.knowledge import Knowledge
-from sitebrook.retrieval.vectors import find_nearest, score_chunks
+from sitebrook.retrieval.vectors import find_nearest, find_nearest_of, score_chunks
+from sitebrook.retrieval.within import Within
 
 _POOL: Final = 100
 # Below this many chunks a search takes less time than the way to a thread and back.
@@ -48,12 +49,13 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuestion:
-    """A question with its vector, or why there is none."""
+    """A question with its vector, or why there is none; ``within`` bounds where it is searched."""
 
     text: str
     embedder: Embedder | None = None
     vector: Vectors | None = None
     failure: str | None = None
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,14 @@ class Legs:
         """The best cosine."""
         return self.vectors.nearest[0][1] if self.vectors.nearest else None
 
+    @property
+    def certainty(self) -> float:
+        """How much the best of what was found is about the question, 0 to 1.
+
+        The share of the question's subject that it holds, or its cosine.
+        """
+        return min(1.0, max(self.keywords.evidence, self.nearest or 0.0))
+
     def is_relevant(self) -> bool:
         """Whether what was found is about the question at all."""
         embedder = self.vectors.embedder
@@ -95,7 +105,7 @@ async def search_both(
     """What both legs find at the same time; ``connection`` is a snapshot of ``knowledge``."""
     return Legs(
         *await _together(
-            _find_by_keywords(index, question.text, clock),
+            _find_by_keywords(index, question, clock),
             _find_by_vectors(connection, knowledge, question, clock),
         )
     )
@@ -113,11 +123,14 @@ async def _together(
     return first.result(), second.result()
 
 
-async def _find_by_keywords(index: Bm25, question: str, clock: Clock) -> KeywordMatches:
+async def _find_by_keywords(
+    index: Bm25, question: EmbeddedQuestion, clock: Clock
+) -> KeywordMatches:
+    numbers = None if question.within is None else question.within.numbers
     with clock.measure("keywords"):
         if len(index) <= _INLINE_CHUNKS:
-            return index.find(question, _POOL)
-        return await asyncio.to_thread(index.find, question, _POOL)
+            return index.find(question.text, _POOL, numbers)
+        return await asyncio.to_thread(index.find, question.text, _POOL, numbers)
 
 
 async def _find_by_vectors(
@@ -132,7 +145,11 @@ async def _find_by_vectors(
             f"the documents have {knowledge.dimension}"
         )
     with clock.measure("vectors"):
-        nearest = await find_nearest(connection, knowledge, vector, _POOL)
+        within = embedded.within
+        if within is None:
+            nearest = await find_nearest(connection, knowledge, vector, _POOL)
+        else:
+            nearest = await find_nearest_of(connection, knowledge, vector, within, _POOL)
     return VectorLeg(embedder, vector, tuple(nearest))
 
 

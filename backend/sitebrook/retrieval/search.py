@@ -24,6 +24,7 @@ from sitebrook.retrieval.reindexing import reindex
 from sitebrook.retrieval.reranking import Reranker, rerank
 from sitebrook.retrieval.selection import choose
 from sitebrook.retrieval.trace import Facts, SearchTrace, to_trace
+from sitebrook.retrieval.within import load_within
 from sitebrook.settings import RetrievalSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ class _Asked:
     min_score: float
     explains: bool
     clock: Clock
+    document_ids: Sequence[str] | None = None
+    chooses: bool = True
+    reranks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +131,41 @@ class Searcher:
             explains,
             Clock(),
         )
-        for _ in range(_REPEATS):
-            result = await self._search(asked)
-            if result is not None:
-                return result
-        return SearchResult()
+        return await self._repeat(asked)
+
+    async def find_chunks(
+        self,
+        site_id: str,
+        question: str,
+        *,
+        limit: int,
+        document_ids: Sequence[str] | None = None,
+        reranks: bool = True,
+    ) -> tuple[Passage, ...]:
+        """The best chunks as they are, of some documents or all: none left out, nothing joined.
+
+        Their scores are comparable between questions: the fused one, times how much of the
+        question the best of them is about, or what the reranker gave.
+        """
+        if not question.strip():
+            return ()
+        asked = _Asked(
+            site_id,
+            question,
+            limit,
+            min_score=0.0,
+            explains=False,
+            clock=Clock(),
+            document_ids=document_ids,
+            chooses=False,
+            reranks=reranks,
+        )
+        return (await self._repeat(asked)).passages
+
+    def forget(self, site_id: str) -> None:
+        """Lets go of what is kept in memory about documents that are no more."""
+        self._keyword_indexes.forget(site_id)
+        self._embedder_names.pop(site_id, None)
 
     async def rank(self, site_id: str, question: str) -> Ranking | None:
         """All candidates for the question; None for a site without documents.
@@ -156,6 +190,13 @@ class Searcher:
         if self._reranker is not None:
             await self._reranker.aclose()
 
+    async def _repeat(self, asked: _Asked) -> SearchResult:
+        for _ in range(_REPEATS):
+            result = await self._search(asked)
+            if result is not None:
+                return result
+        return SearchResult()
+
     async def _search(self, asked: _Asked) -> SearchResult | None:
         """What was found; None when it must be asked again.
 
@@ -163,6 +204,7 @@ class Searcher:
         has chunks without postings, which are made then.
         """
         name = self._embedder_names.get(asked.site_id)
+        reranker = self._reranker if asked.reranks else None
         # A provider may take long: the snapshot is opened after it has answered.
         embedded = await self._embed(name, asked)
         async with self._database.snapshot() as connection:
@@ -172,12 +214,12 @@ class Searcher:
             found = None
             if knowledge.embedder == name and knowledge.is_indexed:
                 found = await self._find(connection, knowledge, asked, embedded)
-                if self._reranker is None:
+                if reranker is None:
                     return await self._to_result(connection, asked, found)
-        if found is None or self._reranker is None:
+        if found is None or reranker is None:
             await self._prepare(knowledge)
             return None
-        found = await _rerank(self._reranker, asked, found)
+        found = await _rerank(reranker, asked, found)
         async with self._database.snapshot() as connection:
             return await self._to_result(connection, asked, found)
 
@@ -194,6 +236,9 @@ class Searcher:
         embedded: EmbeddedQuestion,
     ) -> Ranking:
         index = await self._keyword_indexes.load(connection, knowledge)
+        if asked.document_ids is not None:
+            within = await load_within(connection, asked.site_id, asked.document_ids)
+            embedded = replace(embedded, within=within)
         legs = await search_both(connection, knowledge, index, embedded, asked.clock)
         with asked.clock.measure("fuse"):
             by_rank = self._settings.fusion == "rrf"
@@ -217,7 +262,7 @@ class Searcher:
         embedded: EmbeddedQuestion,
     ) -> _Found:
         ranking = await self._rank(connection, knowledge, asked, embedded)
-        judged = self._reranker.candidates if self._reranker else 0
+        judged = self._reranker.candidates if self._reranker and asked.reranks else 0
         best = ranking.fused[: max(judged, asked.limit * _READ_PER_PASSAGE)]
         with asked.clock.measure("read"):
             weight = ranking.facts.weight.alpha
@@ -230,6 +275,8 @@ class Searcher:
     async def _to_result(
         self, connection: AsyncConnection, asked: _Asked, found: _Found
     ) -> SearchResult:
+        if not asked.chooses:
+            return SearchResult(passages=_scored(found)[: asked.limit], degraded=found.failure)
         selection = choose(found.read, asked.limit, asked.min_score)
         with asked.clock.measure("context"):
             characters = self._settings.context_characters
@@ -270,6 +317,14 @@ class Searcher:
             except RequestError as error:
                 return EmbeddedQuestion(text, failure=f"embedder failed: {error.message}")
         return EmbeddedQuestion(text, embedder, vector)
+
+
+def _scored(found: _Found) -> tuple[Passage, ...]:
+    certainty = found.ranking.legs.certainty
+    return tuple(
+        one if one.rerank_score is not None else replace(one, score=one.score * certainty)
+        for one in found.read
+    )
 
 
 async def _rerank(reranker: Reranker, asked: _Asked, found: _Found) -> _Found:

@@ -24,10 +24,20 @@ from sqlalchemy import (
 from sitebrook.db.tables import created_at, metadata
 from sitebrook.retrieval.postings import ARRAYS
 
+# Whose documents they are: a site's own, under the site's id, or those of one of its stores, under
+# the store's. Every ``site_id`` below is the id of a holder; a new site gets its row by a trigger.
+holder = Table(
+    "holder",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    Index(None, "site_id"),
+)
+
 knowledge = Table(
     "knowledge",
     metadata,
-    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), primary_key=True),
+    Column("site_id", Text, ForeignKey("holder.id", ondelete="CASCADE"), primary_key=True),
     # The embedder of the site's chunks, fixed by its first document; only a switch changes it.
     Column("embedder", Text, nullable=False),
     # The embedder that a switch is under way to; documents stored meanwhile get its vectors too.
@@ -47,7 +57,7 @@ document = Table(
     "document",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    Column("site_id", Text, ForeignKey("holder.id", ondelete="CASCADE"), nullable=False),
     # What makes it the same document when it comes again: its path, or a name that the caller gave.
     Column("source", Text, nullable=False),
     Column("title", Text, nullable=False),
@@ -75,7 +85,7 @@ chunk = Table(
     "chunk",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    Column("site_id", Text, ForeignKey("holder.id", ondelete="CASCADE"), nullable=False),
     Column("document_id", Text, ForeignKey("document.id", ondelete="CASCADE"), nullable=False),
     Column("version", Integer, nullable=False),
     # Order of age within the site. Never reused: a replaced or deleted document leaves a gap.
@@ -93,7 +103,7 @@ embedding = Table(
     metadata,
     Column("chunk_id", Text, ForeignKey("chunk.id", ondelete="CASCADE"), primary_key=True),
     Column("embedder", Text, primary_key=True),
-    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    Column("site_id", Text, ForeignKey("holder.id", ondelete="CASCADE"), nullable=False),
     # No fixed dimension: each embedder has its own, and all rows of one embedder agree.
     Column("vector", HALFVEC(), nullable=False),
     Index(None, "site_id", "embedder"),
@@ -105,7 +115,7 @@ postings = Table(
     "postings",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("site_id", Text, ForeignKey("site.id", ondelete="CASCADE"), nullable=False),
+    Column("site_id", Text, ForeignKey("holder.id", ondelete="CASCADE"), nullable=False),
     # Which of the site's indexes it is part of; empty for that of the site's own documents.
     Column("scope", Text, nullable=False),
     Column("chunks", Integer, nullable=False),

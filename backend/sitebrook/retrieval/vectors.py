@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.knowledge import Knowledge
+from sitebrook.retrieval.within import Within
 
 # Site and embedder stand in the statement itself: the planner must see them to use the index that
 # holds only their rows. The limit does too: a plan for any limit would sort all rows.
@@ -20,6 +21,12 @@ _NEAREST: Final = sql.SQL(
     " -(vector::halfvec({dimension}) <#> %(question)s::halfvec({dimension})) AS cosine"
     " FROM embedding WHERE site_id = {site_id} AND embedder = {embedder}"
     " ORDER BY vector::halfvec({dimension}) <#> %(question)s::halfvec({dimension}) LIMIT {limit}"
+)
+_OF_DOCUMENTS: Final = (
+    "SELECT chunk_id, -(vector <#> %(question)s::halfvec) AS cosine FROM embedding"
+    " JOIN chunk ON chunk.id = embedding.chunk_id"
+    " WHERE chunk.document_id = ANY(%(document_ids)s) AND embedding.site_id = %(site_id)s"
+    " AND embedder = %(embedder)s ORDER BY cosine DESC, chunk_id LIMIT %(limit)s"
 )
 _OF_CHUNKS: Final = (
     "SELECT chunk_id, -(vector <#> %(question)s::halfvec) AS cosine FROM embedding"
@@ -39,6 +46,20 @@ async def find_nearest(
     rows = await _read(connection, statement, {"question": HalfVector(question)})
     # An index that goes on scanning gives its later rows in nearly the right order.
     return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+async def find_nearest_of(
+    connection: AsyncConnection, knowledge: Knowledge, question: Vectors, within: Within, limit: int
+) -> list[tuple[str, float]]:
+    """As ``find_nearest`` among some documents; always exact, as no index knows documents."""
+    values: dict[str, Any] = {
+        "question": HalfVector(question),
+        "site_id": knowledge.site_id,
+        "embedder": knowledge.embedder,
+        "document_ids": list(within.document_ids),
+        "limit": limit,
+    }
+    return await _read(connection, _OF_DOCUMENTS, values)
 
 
 async def score_chunks(

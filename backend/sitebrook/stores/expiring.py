@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sitebrook.jobs.context import JobContext
@@ -11,15 +12,26 @@ from sitebrook.jobs.kinds import JobKind
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sitebrook.stores.files import Files
+    from sitebrook.stores.stores import Stores
 
 EXPIRE: Final = "expire"
 
 
-def expire_kind(open_files: Callable[[], Awaitable[Files]]) -> JobKind[NoArguments]:
-    """The kind; what it needs is opened when there is a job to do."""
+@dataclass(frozen=True, slots=True)
+class ExpireTools:
+    """Where there is something that expires."""
+
+    files: Files
+    stores: Stores
+
+
+def expire_kind(open_tools: Callable[[], Awaitable[ExpireTools]]) -> JobKind[NoArguments]:
+    """The kind; its tools are opened when there is a job to do."""
 
     async def handle(_context: JobContext, _arguments: NoArguments) -> dict[str, int]:
-        return {"files": await (await open_files()).remove_expired()}
+        tools = await open_tools()
+        files = await tools.files.remove_expired()
+        return {"files": files, "documents": await tools.stores.remove_stale()}
 
     return JobKind(
         name=EXPIRE,

@@ -15,8 +15,9 @@ from sitebrook.db.tables import now
 from sitebrook.errors import BodyTooLarge, InvalidRequest, NotFound
 from sitebrook.ids import is_id, new_id
 from sitebrook.ingestion.decoding import clean
+from sitebrook.stores.cleaning import remove_stale
 from sitebrook.stores.paging import Age, Page, Window, load_page
-from sitebrook.stores.tables import file
+from sitebrook.stores.tables import file, store_file
 
 Clock = Callable[[], datetime]
 
@@ -111,12 +112,14 @@ class Files:
         return FileContent(*await self._load(site_id, file_id, *columns))
 
     async def delete(self, site_id: str, file_id: str) -> None:
-        """Removes the file. Raises NotFound."""
+        """Removes the file, also from stores, with all that was made of it. Raises NotFound."""
+        await self.find(site_id, file_id)
+        of_file = select(store_file.c.store_id).where(store_file.c.file_id == file_id)
         async with self._database.begin() as connection:
-            gone = delete(file).where(self._is(site_id, file_id))
-            count = (await connection.execute(gone)).rowcount if is_id(file_id) else 0
-        if not count:
-            raise no_file()
+            store_ids = list((await connection.execute(of_file)).scalars())
+            await connection.execute(delete(file).where(self._is(site_id, file_id)))
+        for store_id in store_ids:
+            await remove_stale(self._database, self._clock(), store_id)
 
     async def remove_expired(self) -> int:
         """How many files had expired; they are gone."""

@@ -14,11 +14,11 @@ from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 from sitebrook.jobs.vectors import VectorTools, index_kind, switch_kind
 from sitebrook.settings import Settings
-from sitebrook.stores.expiring import expire_kind
+from sitebrook.stores.expiring import ExpireTools, expire_kind
+from sitebrook.stores.filling import FillTools, fill_kind
 
 if TYPE_CHECKING:  # an idle worker does without them, which take twice as much as it has
     from sitebrook.parts import Parts
-    from sitebrook.stores.files import Files
 
 # Statements of a worker are short; its handlers have connections of their own.
 _CONNECTIONS: Final = 4
@@ -48,8 +48,13 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
         parts = await open_parts()
         return CrawlTools(parts.database, parts.websites, parts.jobs)
 
-    async def open_files() -> Files:
-        return (await open_parts()).files
+    async def open_fill_tools() -> FillTools:
+        parts = await open_parts()
+        return FillTools(parts.database, parts.ingester, parts.jobs)
+
+    async def open_expire_tools() -> ExpireTools:
+        parts = await open_parts()
+        return ExpireTools(parts.files, parts.stores)
 
     return JobKinds(
         [
@@ -60,6 +65,7 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
             switch_kind(open_vector_tools),
             crawl_kind(open_crawl_tools),
             due_kind(open_crawl_tools),
-            expire_kind(open_files),
+            fill_kind(open_fill_tools),
+            expire_kind(open_expire_tools),
         ]
     )

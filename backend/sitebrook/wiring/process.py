@@ -41,7 +41,11 @@ from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import EmbeddingSettings, FollowUpSettings, Settings
+from sitebrook.stores.attaching import Attaching
+from sitebrook.stores.contents import Contents
 from sitebrook.stores.files import Files
+from sitebrook.stores.searching import StoreSearch
+from sitebrook.stores.stores import Stores
 from sitebrook.telemetry.latency import LatencyRecorder
 from sitebrook.telemetry.logs import count_dropped_lines
 from sitebrook.telemetry.metrics import JobFigures, Metrics, Sources
@@ -100,6 +104,8 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         )
     )
     ingester = Ingester(database, embedders.find, Reader(compute, settings), settings)
+    attaching = Attaching(jobs)
+    stores = Stores(database, attaching, searcher)
     parts = Parts(
         settings=settings,
         database=database,
@@ -115,6 +121,9 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         intake=Intake(database, ingester, jobs),
         websites=Websites(database, ingester, compute),
         files=Files(database, max_bytes=settings.limits.document_bytes),
+        stores=stores,
+        contents=Contents(database, stores, attaching),
+        store_search=StoreSearch(database, stores, searcher),
         router=router,
         conversations=conversations,
         writer=writer,

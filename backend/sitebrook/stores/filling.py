@@ -1,0 +1,143 @@
+"""The job that reads the files of a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sitebrook.errors import InvalidRequest, Unavailable
+from sitebrook.jobs.context import JobContext
+from sitebrook.jobs.job import NewJob
+from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
+
+if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
+    from sitebrook.access.sites import Site
+    from sitebrook.db.engine import Database
+    from sitebrook.ingestion.ingest import Ingester
+    from sitebrook.jobs.engine import JobEngine
+    from sitebrook.stores.waiting import Waiting
+
+FILL: Final = "fill_store"
+_MAX_ATTEMPTS: Final = 5
+# What is left then goes to another job.
+_PART_S: Final = MOST_TIMEOUT_S - 300
+
+
+class FillArguments(msgspec.Struct, frozen=True):
+    """The store whose files are read: those that wait for this job."""
+
+    store_id: str
+
+
+class FillResult(msgspec.Struct, frozen=True):
+    """What became of the files."""
+
+    completed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FillTools:
+    """What reading the files of a store needs."""
+
+    database: Database
+    ingester: Ingester
+    jobs: JobEngine
+
+
+def fill_kind(open_tools: Callable[[], Awaitable[FillTools]]) -> JobKind[FillArguments]:
+    """The kind; its tools are opened when there is a job to do."""
+
+    async def handle(context: JobContext, arguments: FillArguments) -> FillResult:
+        return await _Filling(await open_tools(), context, arguments.store_id).run()
+
+    return JobKind(
+        name=FILL,
+        handler=handle,
+        arguments=FillArguments,
+        timeout_s=MOST_TIMEOUT_S,
+        max_attempts=_MAX_ATTEMPTS,
+        retries=(Unavailable, TimeoutError),
+    )
+
+
+class _Filling:
+    """One attempt: it goes on behind what earlier attempts have settled."""
+
+    def __init__(self, tools: FillTools, context: JobContext, store_id: str) -> None:
+        self._tools = tools
+        self._context = context
+        self._store_id = store_id
+        self._result = FillResult()
+
+    async def run(self) -> FillResult:
+        """Reads every file that waits for this job; none when the store is gone."""
+        from sqlalchemy.exc import IntegrityError
+
+        from sitebrook.db.tables import now
+        from sitebrook.stores.cleaning import remove_stale
+        from sitebrook.stores.waiting import is_store
+
+        database = self._tools.database
+        try:
+            await self._read_all(await self._find_site())
+        except IntegrityError:
+            if await is_store(database, self._store_id):
+                raise
+        # Files that were taken out or cancelled while they were read.
+        await remove_stale(database, now(), self._store_id)
+        return self._result
+
+    async def _read_all(self, site: Site) -> None:
+        from sitebrook.stores import waiting
+
+        database, job_id = self._tools.database, self._context.job_id
+        until = time.monotonic() + _PART_S
+        while (one := await waiting.find_next(database, self._store_id, job_id)) is not None:
+            if time.monotonic() > until:
+                await self._hand_over()
+                return
+            await self._read(site, one)
+            self._context.check_cancelled()
+
+    async def _read(self, site: Site, one: Waiting) -> None:
+        from sitebrook.ingestion.ingest import IngestedDocument
+        from sitebrook.stores.waiting import settle
+
+        outcome = await self._tools.ingester.take_in(site, one.raw)
+        job_id = self._context.job_id
+        await settle(self._tools.database, self._store_id, one.file_id, job_id, outcome)
+        result = self._result
+        if isinstance(outcome, IngestedDocument):
+            result = msgspec.structs.replace(result, completed=result.completed + 1)
+        else:
+            result = msgspec.structs.replace(result, failed=result.failed + 1)
+        self._result = result
+        self._context.progress(
+            stage="done", source=one.file_id, completed=result.completed, failed=result.failed
+        )
+
+    async def _hand_over(self) -> None:
+        """Leaves the files that still wait to a new job."""
+        from sitebrook.stores.waiting import hand_over
+
+        new = NewJob(
+            kind=FILL, arguments=FillArguments(self._store_id), site_id=self._context.site_id
+        )
+        async with self._tools.database.begin() as connection:
+            job_id = await self._tools.jobs.enqueue(connection, new)
+            await hand_over(connection, self._store_id, self._context.job_id, job_id)
+
+    async def _find_site(self) -> Site:
+        """The site as the one whose documents are those of the store."""
+        from sitebrook.access.sites import find_site
+
+        async with self._tools.database.begin() as connection:
+            site = await find_site(connection, self._context.site_id or "")
+        if site is None:
+            raise InvalidRequest("The site of this job is gone.")
+        return replace(site, id=self._store_id)
