@@ -20,13 +20,14 @@ from sitebrook.api.schemas.stores import (
     StoreResponse,
 )
 from sitebrook.errors import InvalidRequest
+from sitebrook.ingestion.chunks import ChunkSizes as Characters
 from sitebrook.settings import RetrievalSettings
 from sitebrook.stores.contents import Batch
 from sitebrook.stores.entries import Counts, Entry, NewEntry, Sizes
 from sitebrook.stores.filters import Filter
 from sitebrook.stores.paging import Page
 from sitebrook.stores.stores import Store
-from sitebrook.stores.waiting import CHARACTERS_PER_TOKEN
+from sitebrook.stores.waiting import to_tokens
 
 _SERVER_ERROR: Final = "server_error"
 
@@ -81,10 +82,8 @@ def to_store_response(one: Store) -> StoreResponse:
 
 def to_entry_response(one: Entry, settings: RetrievalSettings) -> EntryResponse:
     """A file of a store on the wire; ``settings`` say how it was cut where nothing else was."""
-    sizes = one.sizes or Sizes(
-        settings.chunk_characters // CHARACTERS_PER_TOKEN,
-        settings.overlap_characters // CHARACTERS_PER_TOKEN,
-    )
+    own = Characters(settings.chunk_characters, settings.overlap_characters)
+    sizes = one.sizes or to_tokens(own)
     error = None
     if one.status == "failed":
         error = LastError(

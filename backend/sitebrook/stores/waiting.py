@@ -15,11 +15,13 @@ from sitebrook.ingestion.ingest import Outcome, Refusal
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.retrieval.tables import chunk, embedding
 from sitebrook.stores.cleaning import to_source
-from sitebrook.stores.entries import IN_PROGRESS
+from sitebrook.stores.entries import IN_PROGRESS, Sizes
 from sitebrook.stores.tables import file, store, store_file
 
-# Of Latin text; that of other scripts has fewer, so its chunks are somewhat larger.
-CHARACTERS_PER_TOKEN: Final = 4
+# Of Latin text; that of other scripts has fewer, so its chunks have more tokens.
+_CHARACTERS_PER_TOKEN: Final = 4
+# Tables, code and the rest of a section make a chunk so much larger than it is about to be.
+_LARGEST: Final = 1.5
 _UNSUPPORTED: Final = "unsupported_media_type"
 
 
@@ -46,12 +48,22 @@ async def find_next(database: Database, store_id: str, job_id: str) -> Waiting |
         return None
     sizes = None
     if row.chunk_tokens is not None:
-        sizes = ChunkSizes(
-            row.chunk_tokens * CHARACTERS_PER_TOKEN, row.overlap_tokens * CHARACTERS_PER_TOKEN
-        )
+        sizes = to_chunk_sizes(Sizes(row.chunk_tokens, row.overlap_tokens))
     source = to_source(row.file_id, row.name)
     raw = RawDocument(source, row.content, row.media_type, sizes=sizes)
     return Waiting(row.file_id, raw)
+
+
+def to_chunk_sizes(sizes: Sizes) -> ChunkSizes:
+    """Sizes in characters, by which no chunk has more tokens than it may."""
+    characters = int(sizes.chunk_tokens * _CHARACTERS_PER_TOKEN / _LARGEST)
+    return ChunkSizes(characters, sizes.overlap_tokens * _CHARACTERS_PER_TOKEN)
+
+
+def to_tokens(sizes: ChunkSizes) -> Sizes:
+    """Sizes in tokens, as ``to_chunk_sizes`` reads them."""
+    tokens = int(sizes.characters * _LARGEST / _CHARACTERS_PER_TOKEN)
+    return Sizes(tokens, sizes.overlap_characters // _CHARACTERS_PER_TOKEN)
 
 
 async def settle(

@@ -33,6 +33,7 @@ _JSON_ROUTES = (
     "/api/visitors",
     "/api/tickets",
     "/v1/embeddings",
+    "/v1/vector_stores",
 )
 _BIG_BYTES = 20_000_000
 _DEEP = 100_000
@@ -86,8 +87,10 @@ def _body_for(method: str, path: str) -> tuple[bytes | None, dict[str, str]]:
         return part + b"\r\n--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}
     whole = {
         **question("hello"),
-        **dict.fromkeys(("question", "content", "source", "input"), "hello"),
+        **dict.fromkeys(("question", "content", "source", "input", "query", "file_id"), "hello"),
         "token": None,
+        "attributes": {},
+        "file_ids": ["hello"],
     }
     return json.dumps(whole).encode(), {"content-type": "application/json"}
 

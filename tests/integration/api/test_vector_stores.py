@@ -148,9 +148,9 @@ def test_sizes_of_chunks_are_kept_to(client: openai.OpenAI) -> None:
         assert all(one.file_id == file_id for one in found)
     assert lengths[100] <= 400 < lengths[400] <= 1600
     auto = client.vector_stores.files.create(
-        file_id, vector_store_id=store.id, chunking_strategy={"type": "auto"}
+        store.id, file_id=file_id, chunking_strategy={"type": "auto"}
     )
-    assert auto.chunking_strategy.static.max_chunk_size_tokens == 200
+    assert auto.chunking_strategy.static.max_chunk_size_tokens == 300
 
 
 def test_filters_choose_files_by_their_attributes(client: openai.OpenAI) -> None:
@@ -164,8 +164,8 @@ def test_filters_choose_files_by_their_attributes(client: openai.OpenAI) -> None
         asked = {"query": "sails oars harbour", "filters": filters}
         return set(names(client.vector_stores.search(store_id, **asked)))
 
-    def compare(type: str, key: str, value: Any) -> set[str]:
-        return find(type=type, key=key, value=value)
+    def compare(how: str, key: str, value: Any) -> set[str]:
+        return find(type=how, key=key, value=value)
 
     assert compare("eq", "kind", "oar") == {"oars"}
     assert compare("eq", "year", 2024.0) == {"sails"}

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 import sqlalchemy as sa
 from tests.factories import make_site
+from tests.integration.stores.clocks import Clock
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import BodyTooLarge, InvalidRequest, NotFound
 from sitebrook.stores.files import File, Files, NewFile
 from sitebrook.stores.paging import Window
-
-_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = _MOMENT
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
@@ -45,10 +34,10 @@ async def test_an_expired_file_is_hidden_at_once_and_removed_later(
     site = await make_site(database)
     kept = await add(files, site.id)
     brief = await add(files, site.id, expires_after_s=3600)
-    clock.now += timedelta(seconds=3599)
+    clock.move(seconds=3599)
     assert (await files.read(site.id, brief.id)).content == b"# A"
     assert await files.remove_expired() == 0
-    clock.now += timedelta(seconds=1)
+    clock.move(seconds=1)
     with pytest.raises(NotFound):
         await files.find(site.id, brief.id)
     page = await files.list(site.id, Window(10))

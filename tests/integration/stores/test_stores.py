@@ -1,0 +1,315 @@
+"""Stores in a real database: expiry by a clock, ends of jobs, and what breaks off in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import sqlalchemy as sa
+from tests.factories import make_site
+from tests.integration.stores.clocks import Clock
+
+from sitebrook.access.sites import Site
+from sitebrook.errors import InvalidRequest, NotFound, Unavailable
+from sitebrook.jobs.engine import WorkerOptions
+from sitebrook.jobs.following import wait_for_end
+from sitebrook.parts import Parts
+from sitebrook.settings import Settings
+from sitebrook.stores.attaching import Attaching
+from sitebrook.stores.contents import Contents
+from sitebrook.stores.entries import Entry, NewEntry
+from sitebrook.stores.files import Files, NewFile
+from sitebrook.stores.paging import Window
+from sitebrook.stores.searching import StoreQuestion, StoreSearch
+from sitebrook.stores.stores import NewStore, StoreChange, Stores
+from sitebrook.stores.waiting import find_next
+from sitebrook.wiring.process import build_parts
+
+SOON_S = 60
+_ANCHORS = StoreQuestion(["anchors"])
+_HELD = ("document", "chunk", "embedding")
+
+
+@dataclass
+class Kept:
+    """A site's files and stores by the test's clock."""
+
+    parts: Parts
+    site: Site
+    clock: Clock
+    files: Files
+    stores: Stores
+    contents: Contents
+    search: StoreSearch
+
+    async def add(self, text: str = "Anchors hold ships.", name: str = "a.md") -> str:
+        new = NewFile(name, text.encode(), "assistants")
+        return (await self.files.add(self.site.id, new)).id
+
+    async def make(self, *file_ids: str, days: int | None = None) -> str:
+        entries = [NewEntry(one, {}) for one in file_ids]
+        new = NewStore(entries=entries, expires_after_days=days)
+        return (await self.stores.create(self.site.id, new)).id
+
+    async def entry(self, store_id: str, file_id: str) -> Entry:
+        return await self.contents.find(self.site.id, store_id, file_id)
+
+    async def find(self, store_id: str) -> list[str]:
+        found = await self.search.find(self.site.id, store_id, _ANCHORS)
+        return [one.file_id for one in found]
+
+    async def run(self, statement: str, **values: object) -> list[sa.Row]:
+        async with self.parts.database.begin() as connection:
+            found = await connection.execute(sa.text(statement), values)
+            return list(found.all()) if found.returns_rows else []
+
+    async def held(self, store_id: str) -> list[int]:
+        """How many documents, chunks and vectors the store has."""
+        query = "SELECT count(*) FROM {} WHERE site_id = :store_id"
+        return [(await self.run(query.format(one), store_id=store_id))[0][0] for one in _HELD]
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        worker = self.parts.jobs.worker(WorkerOptions(concurrency=2, drain_s=1.0))
+        task = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            worker.stop_now()
+            await task
+
+    async def work(self) -> None:
+        """Runs the site's jobs to their end."""
+        async with self.working():
+            for row in await self.run("SELECT id FROM job WHERE site_id = :id", id=self.site.id):
+                await wait_for_end(
+                    self.parts.database, self.parts.events, self.site.id, row.id, timeout_s=SOON_S
+                )
+
+
+@pytest.fixture
+async def kept(database_url: str) -> AsyncIterator[Kept]:
+    parts = build_parts(Settings.load({"DATABASE_URL": database_url}))
+    database, clock = parts.database, Clock()
+    async with parts.running():
+        attaching = Attaching(parts.jobs, clock)
+        stores = Stores(database, attaching, parts.searcher, clock)
+        yield Kept(
+            parts,
+            await make_site(database),
+            clock,
+            Files(database, max_bytes=1_000_000, clock=clock),
+            stores,
+            Contents(database, stores, attaching, clock),
+            StoreSearch(database, stores, parts.searcher, clock),
+        )
+
+
+async def test_an_expired_store_finds_nothing_and_loses_what_was_made_of_its_files(
+    kept: Kept,
+) -> None:
+    file_id = await kept.add()
+    store_id, lasting = await kept.make(file_id, days=2), await kept.make(file_id)
+    await kept.work()
+    kept.clock.move(days=2, seconds=-1)
+    assert await kept.find(store_id) == [file_id]
+    kept.clock.move(days=2, seconds=-1)  # counted from its last use
+    assert await kept.stores.remove_stale() == 0
+    assert await kept.find(store_id) == [file_id]
+    kept.clock.move(days=2)
+    store = await kept.stores.find(kept.site.id, store_id)
+    assert (store.has_expired, store.expires_at) == (True, kept.clock.now)
+    for ask in (
+        kept.find(store_id),
+        kept.contents.add(kept.site.id, store_id, NewEntry(file_id, {})),
+        kept.stores.change(kept.site.id, store_id, StoreChange({"expires_after_days": 9})),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            await ask
+        assert refused.value.code == "vector_store_expired"
+    assert await kept.held(store_id) == [1, 1, 1]
+    assert await kept.stores.remove_stale() == 1
+    assert await kept.held(store_id) == [0, 0, 0]
+    # Its files are still told, so that another store can be made of them.
+    assert (await kept.entry(store_id, file_id)).status == "completed"
+    assert await kept.find(lasting) == [file_id]
+    assert await kept.held(lasting) == [1, 1, 1]
+
+
+async def test_a_file_that_expires_leaves_its_stores(kept: Kept) -> None:
+    brief = NewFile("b.md", b"Anchors rust.", "assistants", expires_after_s=3600)
+    brief_id = (await kept.files.add(kept.site.id, brief)).id
+    file_id = await kept.add()
+    store_id = await kept.make(brief_id, file_id)
+    await kept.work()
+    assert set(await kept.find(store_id)) == {brief_id, file_id}
+    kept.clock.move(seconds=3600)
+    assert await kept.find(store_id) == [file_id]
+    assert await kept.files.remove_expired() == 1
+    assert await kept.stores.remove_stale() == 1
+    assert await kept.held(store_id) == [1, 1, 1]
+
+
+async def test_a_deleted_store_leaves_nothing_and_its_job_ends(kept: Kept) -> None:
+    file_ids = [await kept.add(f"Anchors of ship {n}.") for n in range(3)]
+    read = await kept.make(*file_ids)
+    await kept.work()
+    unread = await kept.make(*file_ids)
+    for store_id in (read, unread):
+        await kept.stores.delete(kept.site.id, store_id)
+        assert await kept.held(store_id) == [0, 0, 0]
+    await kept.work()
+    left = await kept.run(
+        "SELECT (SELECT count(*) FROM postings), (SELECT count(*) FROM knowledge),"
+        " (SELECT count(*) FROM holder), (SELECT count(*) FROM store_file)"
+    )
+    assert left[0] == (0, 0, 1, 0)
+    statuses = await kept.run("SELECT status FROM job WHERE kind = 'fill_store'")
+    assert [row.status for row in statuses] == ["succeeded", "succeeded"]
+    assert len((await kept.files.list(kept.site.id, Window(9))).entries) == 3
+
+
+async def test_a_store_deleted_while_a_file_is_read_ends_its_job(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    take_in = kept.parts.ingester.take_in
+
+    async def delete_first(*args: object) -> object:
+        await kept.stores.delete(kept.site.id, store_id)
+        return await take_in(*args)
+
+    monkeypatch.setattr(kept.parts.ingester, "take_in", delete_first)
+    await kept.work()
+    assert [
+        row.status for row in await kept.run("SELECT status FROM job WHERE kind = 'fill_store'")
+    ] == ["succeeded"]
+    assert await kept.held(store_id) == [0, 0, 0]
+
+
+async def test_what_is_taken_out_while_it_is_read_is_not_kept(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    take_in = kept.parts.ingester.take_in
+
+    async def remove_behind(*args: object) -> object:
+        outcome = await take_in(*args)
+        await kept.run("DELETE FROM store_file WHERE store_id = :id", id=store_id)
+        return outcome
+
+    monkeypatch.setattr(kept.parts.ingester, "take_in", remove_behind)
+    await kept.work()
+    assert await kept.held(store_id) == [0, 0, 0]
+    with pytest.raises(NotFound):
+        await kept.entry(store_id, file_id)
+
+
+async def test_files_of_a_job_that_failed_have_failed_with_its_reason(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+
+    async def fail(*_: object) -> object:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.parts.ingester, "take_in", fail)
+        await kept.work()
+    entry = await kept.entry(store_id, file_id)
+    assert (entry.status, entry.error_code) == ("failed", None)
+    assert "fault of sitebrook" in (entry.error_message or "")
+    store = await kept.stores.find(kept.site.id, store_id)
+    assert (store.counts.failed, store.counts.in_progress) == (1, 0)
+    again = await kept.contents.add(kept.site.id, store_id, NewEntry(file_id, {}))
+    assert (again.status, again.error_message) == ("in_progress", None)
+    await kept.work()
+    assert await kept.find(store_id) == [file_id]
+
+
+async def test_an_embedder_that_is_away_is_told_and_polling_ends(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    await kept.run("UPDATE job SET failures = 4")  # the last attempt is the next one
+
+    async def fail(*_: object) -> object:
+        raise Unavailable("The embedding endpoint does not answer.")
+
+    monkeypatch.setattr(kept.parts.ingester, "take_in", fail)
+    await kept.work()
+    entry = await kept.entry(store_id, file_id)
+    assert (entry.status, entry.error_message) == (
+        "failed",
+        "The embedding endpoint does not answer.",
+    )
+
+
+async def test_files_whose_job_is_forgotten_have_failed(kept: Kept) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    await kept.run("DELETE FROM job")
+    entry = await kept.entry(store_id, file_id)
+    assert entry.status == "failed"
+    assert "add the file again" in (entry.error_message or "")
+
+
+async def test_a_cancelled_job_has_cancelled_its_files(kept: Kept) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    [row] = await kept.run("SELECT id FROM job")
+    await kept.parts.jobs.cancel(row.id)
+    assert (await kept.entry(store_id, file_id)).status == "cancelled"
+
+
+async def test_a_file_that_is_read_again_is_found_until_it_is(kept: Kept) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    await kept.work()
+    again = NewEntry(file_id, {"kind": "new"})
+    assert (await kept.contents.add(kept.site.id, store_id, again)).status == "in_progress"
+    assert await kept.find(store_id) == [file_id]
+    await kept.work()
+    entry = await kept.entry(store_id, file_id)
+    assert (entry.status, entry.attributes) == ("completed", {"kind": "new"})
+    assert await kept.held(store_id) == [1, 1, 1]
+
+
+async def test_a_batch_waits_for_its_own_job_only(kept: Kept) -> None:
+    store_id = await kept.make()
+    first, second = await kept.add(), await kept.add(name="b.md")
+    for one in (first, second):
+        await kept.contents.add_batch(kept.site.id, store_id, [NewEntry(one, {})])
+    jobs = await kept.run("SELECT job_id, file_id FROM store_file")
+    assert len({row.job_id for row in jobs}) == 2
+    for row in jobs:
+        waiting = await find_next(kept.parts.database, store_id, row.job_id)
+        assert waiting is not None
+        assert waiting.file_id == row.file_id
+
+
+async def test_documents_without_a_file_are_removed_with_the_hour(kept: Kept) -> None:
+    file_id = await kept.add()
+    store_id = await kept.make(file_id)
+    await kept.work()
+    # As if the process had been killed before the documents went.
+    await kept.run("DELETE FROM file WHERE id = :id", id=file_id)
+    assert await kept.find(store_id) == []
+    assert await kept.held(store_id) == [1, 1, 1]
+    assert await kept.stores.remove_stale() == 1
+    assert await kept.held(store_id) == [0, 0, 0]
+
+
+async def test_a_site_takes_its_stores_with_it(kept: Kept) -> None:
+    store_id = await kept.make(await kept.add())
+    await kept.work()
+    await kept.run("DELETE FROM site WHERE id = :id", id=kept.site.id)
+    assert await kept.held(store_id) == [0, 0, 0]
+    assert await kept.run("SELECT id FROM holder UNION SELECT id FROM store") == []
