@@ -6,15 +6,13 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import numpy as np
-import openai
 from numpy.typing import NDArray
 
 from sitebrook.errors import ProviderError, StartError
-from sitebrook.providers import faults
 from sitebrook.providers.embedding_pace import Pace
+from sitebrook.providers.sdk_endpoint import SdkEndpoint
 from sitebrook.settings import EmbeddingSettings
 
 _TIMEOUT_S: Final = 60.0
@@ -57,8 +55,6 @@ class OpenAICompatibleEmbedder:
             raise StartError("An embedding endpoint needs SITEBROOK_EMBEDDING_MODEL and _BASE_URL.")
         self._settings = settings
         self._model = settings.model
-        self._timeout_s = timeout_s
-        self._host = urlsplit(settings.base_url).netloc.rpartition("@")[2]
         # Hosted models mostly cover every language that sites are written in.
         self.languages = frozenset(settings.languages) or None
         # Cosines of different models cannot be compared with one bound.
@@ -70,13 +66,12 @@ class OpenAICompatibleEmbedder:
         )
         # Questions do not stand behind the documents.
         self._question_pace = Pace(at_once=1000, per_minute=0, pause_s=min(pause_s, 0.1))
-        self._client = openai.AsyncOpenAI(
-            api_key=settings.api_key
-            or "none",  # the SDK wants one; endpoints without keys ignore it
+        self._endpoint = SdkEndpoint(
+            "an embedding endpoint",
             base_url=settings.base_url,
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=False),
+            api_key=settings.api_key,
+            model=settings.model,
+            timeout_s=timeout_s,
         )
 
     @property
@@ -85,7 +80,7 @@ class OpenAICompatibleEmbedder:
         size = f"/{self._settings.dimensions}" if self._settings.dimensions else ""
         prefix = self._settings.document_prefix
         mark = f"#{hashlib.sha256(prefix.encode()).hexdigest()[:8]}" if prefix else ""
-        return f"openai:{self._model}{size}{mark}@{self._host}"
+        return f"openai:{self._model}{size}{mark}@{self._endpoint.host}"
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of length one for each text, in order; shape (texts, dimension).
@@ -106,7 +101,7 @@ class OpenAICompatibleEmbedder:
             raise failed.exceptions[0] from None
         parts = [task.result() for task in tasks]
         if len({part.shape[1] for part in parts}) != 1:
-            raise self._malformed("sent vectors of different lengths")
+            raise self._endpoint.malformed("sent vectors of different lengths")
         return np.concatenate(parts)
 
     async def embed_question(self, question: str) -> Vectors:
@@ -116,7 +111,7 @@ class OpenAICompatibleEmbedder:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._client.close()
+        await self._endpoint.aclose()
 
     def _to_batches(self, texts: Sequence[str]) -> Iterator[list[str]]:
         batch: list[str] = []
@@ -136,9 +131,9 @@ class OpenAICompatibleEmbedder:
         try:
             vectors = np.array(rows, dtype=np.float32)
         except (ValueError, TypeError):
-            raise self._malformed("sent vectors of different lengths") from None
+            raise self._endpoint.malformed("sent vectors of different lengths") from None
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise self._malformed("did not send one vector for each text")
+            raise self._endpoint.malformed("did not send one vector for each text")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         lengths[lengths == 0] = 1
         return (vectors / lengths).astype(np.float32, copy=False)
@@ -160,26 +155,12 @@ class OpenAICompatibleEmbedder:
         options: dict[str, Any] = {}
         if self._settings.dimensions:
             options["dimensions"] = self._settings.dimensions
-        try:
-            answer = await self._client.embeddings.create(
+        with self._endpoint.translating():
+            answer = await self._endpoint.client.embeddings.create(
                 model=self._model,
                 input=[text or " " for text in texts],  # "" is refused by some
                 **options,
             )
-        except openai.APIStatusError as error:
-            raise faults.from_status(
-                self._host,
-                self._model,
-                error.status_code,
-                error.response.headers,
-                error.response.content,
-            ) from None
-        except openai.APITimeoutError:
-            raise faults.did_not_start(self._host, self._timeout_s) from None
-        except openai.APIConnectionError:
-            raise faults.unreachable(self._host) from None
-        except (openai.OpenAIError, ValueError, TypeError):  # not JSON, or not of the wire's shape
-            raise self._malformed("did not answer as an embedding endpoint") from None
         rows = sorted(answer.data, key=lambda row: row.index)
         return [row.embedding for row in rows]
 
@@ -195,9 +176,6 @@ class OpenAICompatibleEmbedder:
             is_permanent=error.is_permanent,
             retry_after_s=error.retry_after_s,
         )
-
-    def _malformed(self, what: str) -> ProviderError:
-        return faults.malformed(self._host, what)
 
 
 def _may_pass(error: ProviderError) -> bool:

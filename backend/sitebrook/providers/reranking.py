@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
-import openai
-
-from sitebrook.errors import ProviderError, StartError
-from sitebrook.providers import faults
+from sitebrook.errors import StartError
+from sitebrook.providers.sdk_endpoint import SdkEndpoint
 from sitebrook.settings import RerankSettings
 
 _SCORE_NAMES: Final = ("relevance_score", "score")
@@ -29,55 +26,33 @@ class RerankEndpoint:
         self.candidates = settings.candidates
         self.timeout_s = settings.timeout_s
         self._model = settings.model
-        self._host = urlsplit(settings.base_url).netloc.rpartition("@")[2]
-        self._client = openai.AsyncOpenAI(
-            api_key=settings.api_key or "none",
+        self._endpoint = SdkEndpoint(
+            "a rerank endpoint",
             base_url=settings.base_url,
-            max_retries=0,
-            timeout=settings.timeout_s,
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=False),
+            api_key=settings.api_key,
+            model=settings.model,
+            timeout_s=settings.timeout_s,
         )
 
     async def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """A score for each text, in order. Raises ProviderError."""
-        answer = await self._send(
-            {
-                "model": self._model,
-                "query": question,
-                "documents": list(texts),
-                "top_n": len(texts),
-                "return_documents": False,
-            }
-        )
+        body = {
+            "model": self._model,
+            "query": question,
+            "documents": list(texts),
+            "top_n": len(texts),
+            "return_documents": False,
+        }
+        with self._endpoint.translating():
+            answer = await self._endpoint.client.post("/rerank", body=body, cast_to=object)
         scores = _to_scores(answer, len(texts))
         if scores is None:
-            raise self._malformed("did not send one score for each text")
+            raise self._endpoint.malformed("did not send one score for each text")
         return scores
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._client.close()
-
-    async def _send(self, body: Mapping[str, Any]) -> object:
-        try:
-            return await self._client.post("/rerank", body=dict(body), cast_to=object)
-        except openai.APIStatusError as error:
-            raise faults.from_status(
-                self._host,
-                self._model,
-                error.status_code,
-                error.response.headers,
-                error.response.content,
-            ) from None
-        except openai.APITimeoutError:
-            raise faults.did_not_start(self._host, self.timeout_s) from None
-        except openai.APIConnectionError:
-            raise faults.unreachable(self._host) from None
-        except (openai.OpenAIError, ValueError, TypeError):
-            raise self._malformed("did not answer as a rerank endpoint") from None
-
-    def _malformed(self, what: str) -> ProviderError:
-        return faults.malformed(self._host, what)
+        await self._endpoint.aclose()
 
 
 def _to_scores(answer: object, count: int) -> list[float] | None:
