@@ -6,13 +6,19 @@ import argparse
 import signal
 import sys
 
-from tests.bench import events, jobs, profile, streaming
+from tests.bench import events, jobs, profile, retrieval, streaming
 from tests.bench.client import Failed
 from tests.servers import NotStarted
 
 from sitebrook.errors import SitebrookError
 
-_BENCHES = {"streaming": streaming, "events": events, "jobs": jobs, "profile": profile}
+_BENCHES = {
+    "streaming": streaming,
+    "events": events,
+    "jobs": jobs,
+    "retrieval": retrieval,
+    "profile": profile,
+}
 
 
 def main() -> None:

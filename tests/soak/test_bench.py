@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.servers import clean_environment
 
-_BENCH_S = 120
+_BENCH_S = 300
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _bench(*arguments: str) -> str:
@@ -52,4 +56,20 @@ def test_the_events_bench_prints_its_table() -> None:
 def test_the_jobs_bench_prints_its_table() -> None:
     printed = _bench("jobs", "--tiny", "--markdown")
     for part in ("enqueue to start p99", "memory of an idle worker", "| what |"):
+        assert part in printed
+
+
+@pytest.mark.soak
+def test_the_retrieval_bench_prints_its_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "sets" / "demo"
+    shutil.copytree(_ROOT / "tests/judged/demo", folder)
+    documents = [
+        {"id": file.name, "title": file.stem, "text": file.read_text("utf-8")}
+        for file in (_ROOT / "backend/sitebrook/demo/documents").glob("*.md")
+    ]
+    lines = "".join(f"{json.dumps(one)}\n" for one in documents)
+    (folder / "corpus.jsonl").write_text(lines, "utf-8")
+    small = ("--without-model", "--sizes", "400", "--documents", "100", "--markdown")
+    printed = _bench("retrieval", str(folder.parent), *small)
+    for part in ("demo (en), keyless", "rank-bm25 / BM25", "keyless: 100 documents", "| what |"):
         assert part in printed
