@@ -31,6 +31,7 @@ _MODULES: Final = {
     "db": "administration",
     "settings": "administration",
     "jobs": "jobs",
+    "sources": "sources",
     "worker": "job_worker",
 }
 

@@ -74,7 +74,7 @@ def find_files(paths: Sequence[str | Path]) -> FoundFiles:
 
 def _why_missing(named: str) -> str:
     if _WEB_ADDRESS.match(named):
-        return "web addresses are not read; save the page as a file"
+        return "it is no file; a website's address begins with http:// or https://"
     return "there is no such file or folder"
 
 

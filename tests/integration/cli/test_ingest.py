@@ -81,11 +81,12 @@ def test_a_refused_file_is_one_line_with_its_reason_and_stops_no_other(
 
 
 def test_nothing_but_refused_files_is_a_failure(database_url: str, site: Site) -> None:
-    done = run("ingest", "/nowhere/at/all", "https://example.com", DATABASE_URL=database_url)
+    done = run("ingest", "/nowhere/at/all", "https:/example.com", DATABASE_URL=database_url)
     assert done.returncode == 1
     assert done.stdout.splitlines()[:2] == [
         "refused: /nowhere/at/all: there is no such file or folder",
-        "refused: https://example.com: web addresses are not read; save the page as a file",
+        "refused: https:/example.com: it is no file; a website's address begins with http:// or"
+        " https://",
     ]
 
 
@@ -97,7 +98,7 @@ def test_a_folder_without_documents_is_said_to_be_one(
     assert done.returncode == 0
     assert done.stdout.splitlines()[1:] == [
         "Files of other types passed over: 1",
-        "No Markdown, text or HTML file was found there.",
+        "No file of a kind that can be read was found there.",
     ]
 
 

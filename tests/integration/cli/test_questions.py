@@ -80,6 +80,18 @@ def test_an_explained_search_shows_the_words_and_each_candidate_s_parts(
     assert "rank 1" in said
 
 
+def test_an_explained_search_shows_what_was_made_of_the_question_before(
+    database_url: str, site: Site, folder: Path
+) -> None:
+    url = {"DATABASE_URL": database_url}
+    succeed("ingest", folder, **url)
+    said = succeed("search", "And a year?", "--after", QUESTION, "--explain", **url)
+    assert "Searched    unicorn cost: And a year?" in said
+    assert "made by the rule: it begins like one that goes on" in said
+    said = succeed("search", QUESTION, "--after", "Hello!", "--explain", **url)
+    assert "Searched    the question as it is" in said
+
+
 def test_an_unknown_model_is_one_line(database_url: str, site: Site) -> None:
     code, line = refusal("ask", QUESTION, "--model", "none", DATABASE_URL=database_url)
     assert code == 1

@@ -38,7 +38,7 @@ def test_links_out_of_the_folder_and_loops_are_left_out(tmp_path: Path) -> None:
 def test_a_web_address_is_refused_as_it_was_typed() -> None:
     address = "https://example.com/a.md"
     assert find_files([address]).refused == [
-        (address, "web addresses are not read; save the page as a file")
+        (address, "it is no file; a website's address begins with http:// or https://")
     ]
 
 
