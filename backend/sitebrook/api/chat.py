@@ -22,7 +22,8 @@ from sitebrook.api.http import (
 )
 from sitebrook.api.latency import timings_of
 from sitebrook.api.questions import to_question
-from sitebrook.api.schemas.chat import ChatRequest
+from sitebrook.api.schemas.chat import ChatRequest, Retrieval
+from sitebrook.api.store_wire import to_filter
 from sitebrook.chat.question import Question
 from sitebrook.parts import Parts
 from sitebrook.telemetry.latency import Timings
@@ -60,7 +61,19 @@ async def _read_question(
     caller = await parts.gate.find_caller(head.to_credentials())
     timings.site_id = caller.site.id
     wire = await read_json(receive, head, _DECODER, max_bytes=limits.body_bytes)
-    return wire, to_question(wire, caller, base_url=head.own_origin, limits=limits)
+    question = to_question(wire, caller, base_url=head.own_origin, limits=limits)
+    if wire.retrieval is not None and wire.retrieval.store_ids is not None:
+        question = await _in_stores(parts, question, wire.retrieval)
+    return wire, question
+
+
+async def _in_stores(parts: Parts, question: Question, wanted: Retrieval) -> Question:
+    """The question, to be searched in vector stores. Raises NotFound, InvalidRequest."""
+    filters = wanted.filters and to_filter(wanted.filters)
+    site_id = question.caller.site.id
+    places = await parts.store_search.find_places(site_id, wanted.store_ids or (), filters)
+    retrieval = msgspec.structs.replace(question.retrieval, places=places)
+    return msgspec.structs.replace(question, retrieval=retrieval)
 
 
 async def _answer(exchange: Exchange, send: Send) -> None:

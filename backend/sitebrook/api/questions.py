@@ -181,9 +181,11 @@ def _to_options(wire: ChatRequest) -> GenerationOptions:
 def _to_retrieval(wire: Retrieval | None) -> RetrievalOptions:
     if wire is None:
         return RetrievalOptions()
-    for name in ("store_ids", "filters"):
-        if getattr(wire, name) is not None:
-            raise InvalidRequest(f"This server has no retrieval.{name}.", param=f"retrieval.{name}")
+    if wire.filters is not None and wire.store_ids is None:
+        raise InvalidRequest(
+            "Files of vector stores are filtered: name some in retrieval.store_ids.",
+            param="retrieval.filters",
+        )
     return RetrievalOptions(
         is_off=wire.off, max_passages=wire.max_passages, min_score=wire.min_score
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from sitebrook.access.gate import Caller
 from sitebrook.providers.protocol import GenerationOptions, PromptMessage
+from sitebrook.retrieval.within import Place
 
 MAX_MESSAGES: Final = 200
 MAX_MESSAGE_CHARACTERS: Final = 100_000
@@ -22,11 +23,15 @@ def clean_text(text: str) -> str:
 
 
 class RetrievalOptions(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How passages are found for one question; None leaves it to the settings."""
+    """How passages are found for one question; None leaves it to the settings.
+
+    ``places`` are searched instead of the site's documents, if there are any.
+    """
 
     is_off: bool = False
     max_passages: int | None = None
     min_score: float | None = None
+    places: tuple[Place, ...] = ()
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -26,6 +26,7 @@ from sitebrook.providers.protocol import PromptMessage, PromptPassage, ProviderR
 from sitebrook.providers.router import Router
 from sitebrook.providers.tokens import estimate_tokens
 from sitebrook.retrieval.search import Passage, Searcher
+from sitebrook.retrieval.within import Place
 from sitebrook.settings import LimitSettings
 from sitebrook.telemetry.latency import Timings
 
@@ -150,13 +151,22 @@ class ChatService:
         return made
 
     async def _find(self, question: Question, text: str) -> Sequence[Passage]:
-        found = await self._parts.searcher.find(
-            question.caller.site.id,
-            text,
-            limit=question.retrieval.max_passages,
-            min_score=question.retrieval.min_score,
-        )
-        return found.passages
+        wanted = question.retrieval
+        found = [
+            (
+                await self._parts.searcher.find(
+                    place.holder_id,
+                    text,
+                    limit=wanted.max_passages,
+                    min_score=wanted.min_score,
+                    document_ids=place.document_ids,
+                )
+            ).passages
+            for place in wanted.places or (Place(question.caller.site.id),)
+        ]
+        # Of several places together as many as of one.
+        best = sorted((one for passages in found for one in passages), key=lambda one: -one.score)
+        return best[: max(map(len, found))]
 
     def _to_request(
         self, question: Question, history: list[PromptMessage], passages: Sequence[Passage]

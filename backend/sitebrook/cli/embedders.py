@@ -17,7 +17,7 @@ from sitebrook.cli.progress import open_bar
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.tables import to_table
 from sitebrook.retrieval.onnx.export import export
-from sitebrook.retrieval.switch import Switched, SwitchProgress, stop_switch, switch_embedder
+from sitebrook.retrieval.switch import Switched, SwitchProgress, stop_switch, switch_with_stores
 from sitebrook.settings import Settings
 
 
@@ -75,7 +75,7 @@ def export_command(model: str, folder: Path, languages: tuple[str, ...]) -> None
 def switch_command(
     settings: Settings, name: str | None, site_name: str | None, *, stop: bool
 ) -> None:
-    """Give a site the embedder NAME; without it, the one of new sites.
+    """Give a site and its vector stores the embedder NAME; without it, the one of new sites.
 
     Questions are answered meanwhile. When the command is stopped or killed, the same command goes
     on from there.
@@ -103,12 +103,12 @@ async def _switch(settings: Settings, name: str | None, site_name: str | None) -
         target = parts.embedders.choose(name) if name else parts.embedders.default
         console = Console(stderr=True)
         if not console.is_terminal:
-            return await switch_embedder(
+            return await switch_with_stores(
                 parts.database, site.id, target, on_progress=_print_progress
             )
         with open_bar(console) as bar:
             task = bar.add_task(target.name, total=None)
-            return await switch_embedder(
+            return await switch_with_stores(
                 parts.database, site.id, target, on_progress=_mover(bar, task)
             )
 

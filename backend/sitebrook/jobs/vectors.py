@@ -64,10 +64,13 @@ def index_kind(open_tools: OpenTools) -> JobKind[NoArguments]:
 
 
 def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
-    """The kind that gives its site another embedder; an attempt goes on where the last one was."""
+    """The kind that gives its site another embedder, and its stores.
+
+    An attempt goes on where the last one was.
+    """
 
     async def handle(context: JobContext, arguments: SwitchArguments) -> dict[str, object]:
-        from sitebrook.retrieval.switch import switch_embedder
+        from sitebrook.retrieval.switch import switch_with_stores
 
         def show(progress: SwitchProgress) -> None:
             context.progress(stage="embed", done=progress.done, total=progress.total)
@@ -77,7 +80,7 @@ def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
         site_id = context.site_id or ""
         try:
             async with asyncio.timeout(_PART_S):
-                done = await switch_embedder(tools.database, site_id, target, on_progress=show)
+                done = await switch_with_stores(tools.database, site_id, target, on_progress=show)
         except TimeoutError:
             raise Unavailable("The switch goes on in a moment.", retry_after_s=1) from None
         return {"before": done.before, "after": done.after, "made": done.made}

@@ -106,7 +106,7 @@ class Searcher:
         # The embedder by which each site was last seen to be embedded.
         self._embedder_names: OrderedDict[str, str] = OrderedDict()
 
-    async def find(
+    async def find(  # noqa: PLR0913 - each narrows one search
         self,
         site_id: str,
         question: str,
@@ -114,10 +114,12 @@ class Searcher:
         limit: int | None = None,
         min_score: float | None = None,
         explains: bool = False,
+        document_ids: Sequence[str] | None = None,
     ) -> SearchResult:
         """The passages for the question; an empty result for a site without documents.
 
-        ``limit`` and ``min_score`` are the settings' unless given. All passages are of one version
+        ``limit`` and ``min_score`` are the settings' unless given; with ``document_ids`` only these
+        are searched. All passages are of one version
         of the site's documents. Raises Unavailable while PostgreSQL does not answer.
         """
         if not question.strip():
@@ -130,6 +132,7 @@ class Searcher:
             settings.min_score if min_score is None else min_score,
             explains,
             Clock(),
+            document_ids,
         )
         return await self._repeat(asked)
 

@@ -20,7 +20,7 @@ from sitebrook.db.locks import try_lock
 from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.knowledge import count_up, dimension_changed, to_indexed_text
-from sitebrook.retrieval.tables import chunk, document, embedding, knowledge
+from sitebrook.retrieval.tables import chunk, document, embedding, holder, knowledge
 from sitebrook.retrieval.vector_indexes import tend_indexes
 from sitebrook.retrieval.vector_rows import remove_unused, write_vectors
 
@@ -79,8 +79,51 @@ async def switch_embedder(
     return Switched(before, target.name, made, removed)
 
 
+async def switch_with_stores(
+    database: Database,
+    site_id: str,
+    target: Embedder,
+    *,
+    on_progress: OnProgress = _ignore,
+) -> Switched:
+    """As ``switch_embedder`` for the site and then for its stores that have documents.
+
+    What was done is the sum; ``before`` is that of the first.
+    """
+    holders = await _list_holders(database, site_id) or [site_id]
+    done = [
+        await switch_embedder(database, one, target, on_progress=on_progress) for one in holders
+    ]
+    return Switched(
+        done[0].before,
+        target.name,
+        made=sum(one.made for one in done),
+        removed=sum(one.removed for one in done),
+    )
+
+
 async def stop_switch(database: Database, site_id: str) -> str | None:
-    """The embedder that a switch was under way to; its vectors are gone. None: there was none."""
+    """The embedder that a switch was under way to, of the site or a store; None: there was none.
+
+    Its vectors are gone.
+    """
+    stopped = [await _stop(database, one) for one in await _list_holders(database, site_id)]
+    return next((name for name in stopped if name is not None), None)
+
+
+async def _list_holders(database: Database, site_id: str) -> list[str]:
+    """The site and its stores, those that have an embedder; the site first."""
+    query = (
+        select(holder.c.id)
+        .join(knowledge, knowledge.c.site_id == holder.c.id)
+        .where(holder.c.site_id == site_id)
+        .order_by(holder.c.id != site_id, holder.c.id)
+    )
+    async with database.begin() as connection:
+        return list((await connection.execute(query)).scalars())
+
+
+async def _stop(database: Database, site_id: str) -> str | None:
     async with database.begin() as connection:
         row = await _lock(connection, site_id)
         if row is None or row.next_embedder is None:

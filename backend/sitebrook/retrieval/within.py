@@ -1,4 +1,4 @@
-"""Some of a site's documents, to search in them alone."""
+"""Where to search, when it is not all that a site knows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.retrieval.postings import Numbers
 from sitebrook.retrieval.tables import chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to search: the documents of a site or a store, by its id, or only some of them."""
+
+    holder_id: str
+    document_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

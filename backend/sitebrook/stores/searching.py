@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
 
@@ -12,6 +12,7 @@ from sitebrook.db.engine import Database
 from sitebrook.db.tables import now
 from sitebrook.retrieval.passages import Passage
 from sitebrook.retrieval.search import Searcher
+from sitebrook.retrieval.within import Place
 from sitebrook.stores.files import Clock, is_kept
 from sitebrook.stores.filters import Filter, Scalar, to_condition
 from sitebrook.stores.stores import Stores
@@ -19,6 +20,17 @@ from sitebrook.stores.tables import file, store_file
 
 # Chunks of files that were taken out a moment ago are passed over.
 _SPARE: Final = 20
+
+
+class _Params(NamedTuple):
+    """What a store and a filter are called in a request."""
+
+    store: str
+    filters: str
+
+
+_OWN: Final = _Params("vector_store_id", "filters")
+_IN_CHAT: Final = _Params("retrieval.store_ids", "retrieval.filters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +71,14 @@ class StoreSearch:
 
         Raises NotFound, InvalidRequest for an expired store or a filter that cannot be meant.
         """
-        await self._stores.open(site_id, store_id)
-        document_ids = None
-        if asked.wanted is not None:
-            document_ids = await self._list_wanted(store_id, asked.wanted)
+        place = await self._find_place(site_id, store_id, asked.wanted, _OWN)
         best: dict[str, Passage] = {}
         for text in asked.texts:
             found = await self._searcher.find_chunks(
                 store_id,
                 text,
                 limit=asked.limit + _SPARE,
-                document_ids=document_ids,
+                document_ids=place.document_ids,
                 reranks=asked.reranks,
             )
             for one in found:
@@ -85,14 +94,31 @@ class StoreSearch:
         ]
         return chunks[: asked.limit]
 
-    async def _list_wanted(self, store_id: str, wanted: Filter) -> list[str]:
-        query = select(store_file.c.document_id).where(
-            store_file.c.store_id == store_id,
-            store_file.c.document_id.is_not(None),
-            to_condition(wanted),
-        )
+    async def find_places(
+        self, site_id: str, store_ids: Sequence[str], wanted: Filter | None
+    ) -> tuple[Place, ...]:
+        """Where a question is searched that names stores. Raises as ``find``."""
+        asked = dict.fromkeys(store_ids)
+        return tuple([await self._find_place(site_id, one, wanted, _IN_CHAT) for one in asked])
+
+    async def _find_place(
+        self, site_id: str, store_id: str, wanted: Filter | None, params: _Params
+    ) -> Place:
+        """The store's documents, those whose file passes the filter and has not expired."""
+        await self._stores.open(site_id, store_id, params.store)
+        in_store = (store_file.c.store_id == store_id, store_file.c.document_id.is_not(None))
+        is_alive = is_kept(self._clock())
+        conditions = [is_alive]
+        if wanted is not None:
+            conditions.append(to_condition(wanted, params.filters))
+        of_file = select(store_file.c.document_id).join(file, file.c.id == store_file.c.file_id)
         async with self._database.begin() as connection:
-            return list((await connection.execute(query)).scalars())
+            if wanted is None:
+                expired = of_file.where(*in_store, ~is_alive).limit(1)
+                if (await connection.execute(expired)).first() is None:
+                    return Place(store_id)
+            found = await connection.execute(of_file.where(*in_store, *conditions))
+            return Place(store_id, tuple(found.scalars()))
 
     async def _load_files(self, store_id: str, document_ids: Sequence[str]) -> dict[str, Any]:
         of_document = store_file.c.document_id

@@ -25,6 +25,7 @@ from sitebrook.stores.tables import store
 
 # A search writes down that the store is in use at most so often.
 _NOTED_AFTER: Final = timedelta(minutes=1)
+_PARAM: Final = "vector_store_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +128,23 @@ class Stores:
         async with self._database.begin() as connection:
             return await self._load(connection, site_id, store_id)
 
-    async def open(self, site_id: str, store_id: str) -> Store:
-        """The store, noted as in use. Raises NotFound, InvalidRequest when it has expired."""
-        async with self._database.begin() as connection:
-            return await self.use(connection, site_id, store_id)
+    async def open(self, site_id: str, store_id: str, param: str = _PARAM) -> Store:
+        """The store, noted as in use; ``param`` is what the request calls it.
 
-    async def use(self, connection: AsyncConnection, site_id: str, store_id: str) -> Store:
+        Raises NotFound, InvalidRequest when it has expired.
+        """
+        async with self._database.begin() as connection:
+            return await self.use(connection, site_id, store_id, param)
+
+    async def use(
+        self, connection: AsyncConnection, site_id: str, store_id: str, param: str = _PARAM
+    ) -> Store:
         """As ``open``, within a transaction."""
-        found = await self._load(connection, site_id, store_id)
+        found = await self._load(connection, site_id, store_id, param)
         if found.has_expired:
             raise InvalidRequest(
                 "The store has expired, and its files are no longer found; make a new one.",
-                param="vector_store_id",
+                param=param,
                 code="vector_store_expired",
             )
         moment = self._clock()
@@ -166,7 +172,9 @@ class Stores:
         """How many documents of stores there were without a file, or of expired ones."""
         return await remove_stale(self._database, self._clock())
 
-    async def _load(self, connection: AsyncConnection, site_id: str, store_id: str) -> Store:
+    async def _load(
+        self, connection: AsyncConnection, site_id: str, store_id: str, param: str = _PARAM
+    ) -> Store:
         row = None
         if is_id(store_id):
             query = _of_site(site_id).where(store.c.id == store_id)
@@ -174,7 +182,7 @@ class Stores:
         if row is None:
             raise NotFound(
                 "There is no such vector store.",
-                param="vector_store_id",
+                param=param,
                 code="vector_store_not_found",
             )
         return self._to_store(row, (await sum_up(connection, "store_id", [store_id]))[store_id])

@@ -307,6 +307,50 @@ def test_a_sites_documents_and_its_stores_are_apart(api: Api, client: openai.Ope
     assert not [one for one in listed["data"] if one["source"].startswith("file_")]
 
 
+def ask(client: openai.OpenAI, text: str, **retrieval: Any) -> Any:
+    """The answer of the mock, which quotes its passages."""
+    return client.chat.completions.create(
+        model="mock",
+        messages=[{"role": "user", "content": text}],
+        extra_body={"retrieval": retrieval},
+    )
+
+
+def test_an_answer_is_found_in_stores_when_they_are_named(api: Api, client: openai.OpenAI) -> None:
+    store_id = fill(client, oars={"kind": "oar"}, sails={"kind": "sail"})
+    empty = client.vector_stores.create().id
+    text = "What are oars carved from?"
+    found = ask(client, text, store_ids=[empty, store_id])
+    assert "ash wood" in found.choices[0].message.content
+    [cited] = found.citations
+    assert cited["title"] == "Oars"
+    page = api.send("GET", cited["url"].removeprefix(api.server.url))
+    assert (page.status, b"carved from ash wood" in page.body) == (200, True)
+    assert ask(client, text).citations == []
+    is_sail = {"type": "eq", "key": "kind", "value": "sail"}
+    assert ask(client, text, store_ids=[store_id], filters=is_sail).citations == []
+    workshop = "When does the workshop open?"
+    assert ask(client, workshop).citations
+    assert ask(client, workshop, store_ids=[store_id]).citations == []
+
+
+def test_an_answer_is_not_found_in_another_sites_store(
+    client: openai.OpenAI, other: openai.OpenAI
+) -> None:
+    theirs = other.vector_stores.create().id
+    for store_id in (theirs, "vs_" + "x" * 22, "x"):
+        with pytest.raises(openai.NotFoundError) as refused:
+            ask(client, "What are oars carved from?", store_ids=[store_id])
+        assert (refused.value.code, refused.value.param) == (
+            "vector_store_not_found",
+            "retrieval.store_ids",
+        )
+    mine = client.vector_stores.create().id
+    with pytest.raises(openai.BadRequestError) as wrong:
+        ask(client, "Oars?", store_ids=[mine], filters={"type": "in", "key": "a", "value": 1})
+    assert wrong.value.param == "retrieval.filters.value"
+
+
 def test_lists_go_on_in_both_orders_and_directions(client: openai.OpenAI) -> None:
     ids = [client.vector_stores.create(name=str(n)).id for n in range(5)]
     for order, expected in (("asc", ids), ("desc", ids[::-1])):

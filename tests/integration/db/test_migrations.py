@@ -112,6 +112,37 @@ async def test_answers_from_before_costs_were_kept_are_of_unknown_cost(
     assert report.totals.cost is None
 
 
+_OLD_KNOWLEDGE = """
+INSERT INTO site (id, name) VALUES ('site_1', 'Example');
+INSERT INTO knowledge (site_id, embedder) VALUES ('site_1', 'e');
+INSERT INTO document (id, site_id, source, title, language, sha256, characters, chunks, version)
+VALUES ('doc_1', 'site_1', 'a', 'A', 'en', '', 1, 1, 1);
+"""
+_NEW_KNOWLEDGE = """
+INSERT INTO site (id, name) VALUES ('site_2', 'Other');
+INSERT INTO knowledge (site_id, embedder) VALUES ('site_2', 'e');
+"""
+
+
+def test_documents_from_before_stores_are_their_sites(bare_database_url: str) -> None:
+    engine = sa.create_engine(to_psycopg_url(bare_database_url), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0011")
+        connection.execute(sa.text(_OLD_KNOWLEDGE))
+    assert migrate(bare_database_url).is_current
+    with engine.begin() as connection:
+        # As a process of before writes one: it knows no holders.
+        connection.execute(sa.text("INSERT INTO site (id, name) VALUES ('site_2', 'Other')"))
+        connection.execute(
+            sa.text("INSERT INTO knowledge (site_id, embedder) VALUES ('site_2', 'e')")
+        )
+        holders = connection.execute(sa.text("SELECT id, site_id FROM holder ORDER BY id")).all()
+        assert holders == [("site_1", "site_1"), ("site_2", "site_2")]
+        connection.execute(sa.text("DELETE FROM site"))
+        for table in ("document", "knowledge", "holder"):
+            assert connection.execute(sa.text(f"SELECT * FROM {table}")).all() == []
+
+
 def set_revision(url: str, revision: str) -> None:
     with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", [revision])

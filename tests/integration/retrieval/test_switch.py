@@ -24,7 +24,12 @@ from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.retrieval.switch import SwitchProgress, stop_switch, switch_embedder
+from sitebrook.retrieval.switch import (
+    SwitchProgress,
+    stop_switch,
+    switch_embedder,
+    switch_with_stores,
+)
 from sitebrook.settings import ComputeSettings, RetrievalSettings, Settings
 
 MakeIngester = Callable[..., Ingester]
@@ -239,3 +244,38 @@ async def test_unchanged_chunks_keep_their_vectors(
         site, RawDocument("a.md", f"# New title\n\n## A\n\n{long}\n\n## B\n\nchanged")
     )
     assert embedder.texts == 2 * first + 1
+
+
+async def make_store(database: Database, site: Site, name: str) -> str:
+    statement = text("INSERT INTO holder (id, site_id) VALUES (:id, :site)")
+    async with database.begin() as connection:
+        await connection.execute(statement, {"id": name, "site": site.id})
+    return name
+
+
+async def test_stores_are_switched_with_their_site(database: Database) -> None:
+    site, other = await fill(database), await make_site(database, name="Other")
+    mine, empty = await make_store(database, site, "vs_1"), await make_store(database, site, "vs_2")
+    foreign = await make_store(database, other, "vs_3")
+    for one in (mine, foreign):
+        await store(database, one, make_document("a.md", "walrus", "crocodile"))
+    done = await switch_with_stores(database, site.id, Other())
+    assert (done.before, done.after, done.made, done.removed) == (EMBEDDER.name, "other-8", 8, 8)
+    for one, expected in ((site.id, {"other-8": 6}), (mine, {"other-8": 2}), (empty, {})):
+        assert await by_embedder(database, one) == expected
+    assert await by_embedder(database, foreign) == {EMBEDDER.name: 2}
+
+
+async def test_a_switch_of_a_store_is_stopped_with_its_site(database: Database) -> None:
+    site = await make_site(database)
+    mine = await make_store(database, site, "vs_1")
+    await store(database, mine, make_document("a.md", "walrus", "crocodile"))
+    failing = Other()
+    failing.fails_after = 0
+    with pytest.raises(ProviderError):
+        await switch_with_stores(database, site.id, failing)
+    assert await stop_switch(database, site.id) == "other-8"
+    assert await stop_switch(database, site.id) is None
+    bare = await make_site(database, name="Bare")
+    with pytest.raises(InvalidRequest, match="no documents"):
+        await switch_with_stores(database, bare.id, Other())

@@ -188,12 +188,10 @@ def test_messages_without_a_user_ask_nothing() -> None:
     assert refused.value.param == "messages"
 
 
-@pytest.mark.parametrize("name", ["store_ids", "filters"])
-def test_retrieval_options_that_are_not_there_are_refused(name: str) -> None:
-    value = ["a"] if name == "store_ids" else {"a": 1}
+def test_filters_without_stores_are_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        _question(_SERVER, retrieval={name: value})
-    assert refused.value.param == f"retrieval.{name}"
+        _question(_SERVER, retrieval={"filters": {"type": "eq", "key": "a", "value": 1}})
+    assert refused.value.param == "retrieval.filters"
 
 
 def test_parts_of_text_are_joined_and_nul_is_replaced() -> None:

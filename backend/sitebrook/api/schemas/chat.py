@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from sitebrook.api.schemas.stores import FilterRequest
 from sitebrook.chat.citations import Citation
 from sitebrook.chat.question import MAX_MESSAGES
 from sitebrook.providers.protocol import (
@@ -21,6 +22,7 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 MAX_CHOICES = 8
 MAX_STOPS = 4
+MAX_STORES = 10
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -30,13 +32,17 @@ class StreamOptions(msgspec.Struct, frozen=True):
 
 
 class Retrieval(msgspec.Struct, frozen=True):
-    """How passages are found for this question (secret keys only)."""
+    """How passages are found for this question (secret keys only).
+
+    With ``store_ids`` these vector stores are searched instead of the site's documents, of their
+    files those that pass ``filters``.
+    """
 
     off: bool = False
     max_passages: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
     min_score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    store_ids: list[str] | None = None
-    filters: dict[str, Any] | None = None
+    store_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_STORES)] | None = None
+    filters: FilterRequest | None = None
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
