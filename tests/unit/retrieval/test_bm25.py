@@ -190,3 +190,18 @@ def test_what_has_no_words_finds_nothing() -> None:
     empty = Bm25([]).find("walrus", 10)
     assert (empty.ranked, empty.score(["a"])) == ((), {"a": 0.0})
     assert Bm25([to_postings([], [3])]).find("walrus", 10).ranked == ()
+
+
+def test_a_search_within_some_chunks_gives_those_of_the_whole_ranking() -> None:
+    corpus = make_corpus(11, 3000)
+    texts = [(str(at), " ".join(words)) for at, words in enumerate(corpus)]
+    index = Bm25(
+        [to_postings(make_chunks(texts[:2000])), to_postings(make_chunks(texts[2000:], first=2000))]
+    )
+    within = np.arange(7, 3000, 13, dtype=np.uint32)
+    question = "word3 word50 word120"
+    wanted = {str(number) for number in within}
+    whole = [one for one in index.find(question, 3000).ranked if one[0] in wanted]
+    found = index.find(question, 20, within)
+    assert list(found.ranked) == whole[:20]
+    assert index.find(question, 20, NONE).ranked == ()
