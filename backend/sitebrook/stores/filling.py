@@ -98,7 +98,7 @@ class _Filling:
         database, job_id = self._tools.database, self._context.job_id
         until = time.monotonic() + _PART_S
         while (one := await waiting.find_next(database, self._store_id, job_id)) is not None:
-            if time.monotonic() > until:
+            if self._result != FillResult() and time.monotonic() > until:
                 await self._hand_over()
                 return
             await self._read(site, one)

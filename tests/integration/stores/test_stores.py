@@ -18,6 +18,7 @@ from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.following import wait_for_end
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
+from sitebrook.stores import filling
 from sitebrook.stores.attaching import Attaching
 from sitebrook.stores.contents import Contents
 from sitebrook.stores.entries import Entry, NewEntry
@@ -313,3 +314,41 @@ async def test_a_site_takes_its_stores_with_it(kept: Kept) -> None:
     await kept.run("DELETE FROM site WHERE id = :id", id=kept.site.id)
     assert await kept.held(store_id) == [0, 0, 0]
     assert await kept.run("SELECT id FROM holder UNION SELECT id FROM store") == []
+
+
+async def test_a_job_that_takes_long_leaves_the_rest_to_another(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "_PART_S", -1)
+    file_ids = [await kept.add(f"Anchors of ship {n}.") for n in range(3)]
+    store_id = await kept.make(*file_ids)
+    for _ in file_ids:
+        await kept.work()
+    store = await kept.stores.find(kept.site.id, store_id)
+    assert (store.counts.completed, store.counts.total) == (3, 3)
+    jobs = await kept.run("SELECT result FROM job WHERE kind = 'fill_store'")
+    assert [row.result["completed"] for row in jobs] == [1, 1, 1]
+
+
+async def test_another_worker_goes_on_with_the_files_of_one_that_was_stopped(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_ids = [await kept.add(f"Anchors of ship {n}.") for n in range(3)]
+    store_id = await kept.make(*file_ids)
+    take_in, reached = kept.parts.ingester.take_in, asyncio.Event()
+
+    async def hang_at_the_second(*args: object) -> object:
+        if (await kept.stores.find(kept.site.id, store_id)).counts.completed:
+            reached.set()
+            await asyncio.Event().wait()
+        return await take_in(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kept.parts.ingester, "take_in", hang_at_the_second)
+        async with kept.working(), asyncio.timeout(SOON_S):
+            await reached.wait()
+    store = await kept.stores.find(kept.site.id, store_id)
+    assert (store.counts.completed, store.counts.in_progress) == (1, 2)
+    await kept.work()
+    assert set(await kept.find(store_id)) == set(file_ids)
+    assert await kept.held(store_id) == [3, 3, 3]
