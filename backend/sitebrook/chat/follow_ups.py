@@ -44,10 +44,12 @@ _UNSPACED_POINTER: Final = re.compile(
     "|\u305d\u306e|\u3053\u306e|\uadf8\uac83|\uc774\uac83|\uadf8\uac74"
 )
 # A pointer in a longer question mostly points to something in the question itself.
-_MOST_WORDS_WITH_POINTER: Final = 4.0
-# "How long?" says one thing; in languages without a list of function words it has two words.
+_MOST_WORDS_WITH_POINTER: Final = 3.0
+# "How long?" says one thing in two words, where "What is hepcidin?" names its subject; in languages
+# without a list of function words both words count.
 _MOST_WORDS: Final = 1.0
 _MOST_UNLISTED_WORDS: Final = 2.0
+_MOST_TOKENS: Final = 2
 _LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f]")
 _TOKEN: Final = re.compile(r"\w+(?:[-.'\u2019]\w+)*")
 
@@ -63,9 +65,9 @@ def why_follow_up(question: str) -> str:
     if has_pointer and told <= _MOST_WORDS_WITH_POINTER:
         return "it points back"
     is_listed = _LATIN.search(question) or UNSPACED_RUN.search(question)
-    if told <= (_MOST_WORDS if is_listed else _MOST_UNLISTED_WORDS):
-        return "it names no subject"
-    return ""
+    most = _MOST_WORDS if is_listed else _MOST_UNLISTED_WORDS
+    is_short = len(_TOKEN.findall(question)) <= _MOST_TOKENS
+    return "it names no subject" if not told or (is_short and told <= most) else ""
 
 
 def join_earlier(question: str, earlier: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ class Sources:
         self._question = question
         self._indexes: dict[int, int] = {}  # of citations, by the passage's place in the prompt
         self._citations: dict[int, Citation] = {}
+        self._attributor: Attributor | None = None
         self._quoted = Quoted([_to_text(one.passage) for one in passages])
 
     def find_index(self, number: int, before: str) -> int | None:
@@ -74,9 +75,10 @@ class Sources:
             return []
         named = {marker.index for marker in markers}
         cited = [place for place, index in self._indexes.items() if index in named]
-        attributor = Attributor(self._question, [one.passage for one in self._passages])
+        if self._attributor is None:
+            self._attributor = Attributor(self._question, [one.passage for one in self._passages])
         added: list[Marker] = []
-        for use in attributor.find_uses(statements, cited):
+        for use in self._attributor.find_uses(statements, cited):
             statement = statements[use.statement]
             quotation = find_quotation(statement.text)
             if quotation is None or self._quoted.holds(use.passage, quotation):

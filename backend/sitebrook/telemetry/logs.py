@@ -170,6 +170,7 @@ class _AnswerRecord(logging.LogRecord):
         self.site_id = timings.site_id
         self.model = timings.model
         self.provider = timings.provider or None
+        self.searched_by = timings.searched_by or None
         self.attempts = len(timings.attempts)
         self.ms = _rounded(timings.total_ms)
         self.first_delta_ms = _rounded(timings.first_delta_ms)

@@ -97,6 +97,9 @@ def test_a_collector_gets_the_spans_and_its_errors_delay_nobody(
     assert attributes["gen_ai.operation.name"].string_value == "chat"
     assert attributes["gen_ai.request.model"].string_value == "mock"
     assert attributes["gen_ai.response.finish_reasons"].array_value.values[0].string_value == "stop"
+    retrieval = next(span for span in spans if span.name == "retrieval")
+    found = {one.key: one.value.string_value for one in retrieval.attributes}
+    assert found["sitebrook.searched_by"] == "question"
     assert not any(b"SECRET" in body for body in collector.bodies)
 
 

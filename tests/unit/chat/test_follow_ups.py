@@ -47,6 +47,9 @@ def test_a_question_that_goes_on_or_points_back_needs_those_before_it(question: 
     [
         "How do I repair a spinnaker sail?",
         "Opening hours on Sundays?",
+        "What is hepcidin?",
+        "How much is delivery?",
+        "I want to back up all mails and folders of an account, how do I do this?",
         "Is there parking near the workshop?",
         "Which sails of your catalogue keep their shape longest in strong wind and why is it?",
         "E-mail address of the workshop?",
