@@ -140,9 +140,10 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
 
 
 def _check_model(settings: FollowUpSettings, router: Router) -> FollowUpSettings:
-    """The settings, whose model there is. Raises StartError."""
+    """The settings, whose model there is if they name one. Raises StartError."""
     try:
-        router.find_model(settings.model or "auto")
+        if settings.model:
+            router.find_model(settings.model)
     except ModelNotFound as error:
         raise StartError(f"SITEBROOK_FOLLOW_UP_MODEL: {error.message}") from None
     return settings
