@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.databases import TEMPLATE, URL_VARIABLE, new_database, to_libpq, with_database
+from tests.fakes.redis_server import REDIS_SERVER, running_redis
 
 from sitebrook.db import embedded
 from sitebrook.db.engine import Database
@@ -63,6 +64,21 @@ def bare_database_url() -> Iterator[str]:
     """The address of a database without any table, in the form that libpq reads too."""
     with new_database("template1") as url:
         yield to_libpq(url)
+
+
+@pytest.fixture(scope="session")
+def needs_redis() -> None:
+    """Skips without redis-server; where tests must not be skipped, fails."""
+    if REDIS_SERVER is None:
+        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        refuse("Tests of what processes share need: apt install redis-server")
+
+
+@pytest.fixture(scope="session")
+def with_redis(needs_redis: None) -> Iterator[dict[str, str]]:
+    """The setting with which several servers may use one database."""
+    with running_redis() as server:
+        yield {"REDIS_URL": server.url}
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import redis
+import hiredis
 
 REDIS_SERVER = shutil.which("redis-server")
 _START_S = 20
@@ -31,8 +32,8 @@ class RedisServer:
         self._socket = folder / "redis.sock"
         self._options = {"save": "", "appendonly": "no", "port": "0", **options}
         self._process: subprocess.Popen[bytes] | None = None
-        password = options.get("requirepass", "")
-        self.url = f"unix://{f':{password}@' if password else ''}{self._socket}"
+        self._password = options.get("requirepass", "")
+        self.url = f"unix://{f':{self._password}@' if self._password else ''}{self._socket}"
 
     @property
     def pid(self) -> int:
@@ -76,18 +77,35 @@ class RedisServer:
 
     def command(self, *words: str | bytes | int) -> Any:
         """The answer to a command over a connection of its own."""
-        with contextlib.closing(redis.Redis.from_url(self.url, socket_timeout=5)) as client:
-            return cast("Any", client).execute_command(*words)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self._socket))
+            if self._password:
+                _ask(connection, "AUTH", self._password)
+            return _ask(connection, *words)
 
     def _answers(self) -> bool:
         try:
             return bool(self.command("PING"))
-        except redis.exceptions.ConnectionError:
+        except (OSError, hiredis.ReplyError):  # not listening, or still loading its data
             return False
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         os.kill(self._process.pid, number)
+
+
+def _ask(connection: socket.socket, *words: str | bytes | int) -> Any:
+    connection.sendall(hiredis.pack_command(words))
+    reader = hiredis.Reader()
+    while (answer := reader.gets()) is False:
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionResetError
+        reader.feed(received)
+    if isinstance(answer, hiredis.ReplyError):
+        raise answer
+    return answer
 
 
 @contextlib.contextmanager

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.fakes.redis_server import REDIS_SERVER, RedisServer, running_redis
+from tests.fakes.redis_server import RedisServer, running_redis
 
 from sitebrook.db.redis import RedisConnection
 from sitebrook.settings import RedisSettings
-
-
-@pytest.fixture(scope="session")
-def needs_redis() -> None:
-    """Skips without redis-server; where tests must not be skipped, fails."""
-    if REDIS_SERVER is None:
-        refuse = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        refuse("The tests of Redis need: apt install redis-server")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest_asyncio
 from tests.databases import new_database
 from tests.fakes import openai_scripts  # noqa: F401 - registers what the fake upstream plays
 from tests.fakes.upstream import FakeUpstream
-from tests.integration.conftest import needs_redis  # noqa: F401 - a fixture for tests here
 from tests.servers import RunningServer, running_server
 
 SLOW_READER_S = 1.0

@@ -1,4 +1,4 @@
-"""Texts as vectors: what an embedder is, the keyless one, and a cache of questions."""
+"""Texts as vectors: what an embedder is, and the keyless one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import functools
 import hashlib
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -131,24 +131,3 @@ def _features(word: str) -> _Features:
 def _hash(feature: str) -> int:
     digest = hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
-
-
-class QuestionVectors:
-    """The vectors of the last questions, by embedder; in process, the oldest used goes first."""
-
-    def __init__(self, limit: int = 2000) -> None:
-        self._limit = limit
-        self._vectors: OrderedDict[tuple[str, str], Vectors] = OrderedDict()
-
-    async def find(self, embedder: Embedder, question: str) -> Vectors:
-        """The question's vector, computed when it is not kept."""
-        key = (embedder.name, question)
-        vector = self._vectors.get(key)
-        if vector is None:
-            vector = await embedder.embed_question(question)
-            self._vectors[key] = vector
-            if len(self._vectors) > self._limit:
-                self._vectors.popitem(last=False)
-        else:
-            self._vectors.move_to_end(key)
-        return vector

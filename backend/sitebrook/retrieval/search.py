@@ -14,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sitebrook.db.engine import Database
 from sitebrook.errors import RequestError
 from sitebrook.retrieval.context import join_neighbours
-from sitebrook.retrieval.embedder import Embedder, QuestionVectors
+from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import Knowledge, load_knowledge
 from sitebrook.retrieval.legs import Clock, EmbeddedQuestion, Legs, fuse_legs, search_both
 from sitebrook.retrieval.passages import Passage, load_passages
+from sitebrook.retrieval.question_vectors import ProcessQuestionVectors, QuestionVectors
 from sitebrook.retrieval.reindexing import reindex
 from sitebrook.retrieval.reranking import Reranker, rerank
 from sitebrook.retrieval.selection import choose
@@ -96,13 +97,14 @@ class Searcher:
         embedders: Iterable[Embedder],
         settings: RetrievalSettings,
         reranker: Reranker | None = None,
+        question_vectors: QuestionVectors | None = None,
     ) -> None:
         self._database = database
         self._embedders = {embedder.name: embedder for embedder in embedders}
         self._keyword_indexes = KeywordIndexes(settings)
         self._settings = settings
         self._reranker = reranker
-        self._question_vectors = QuestionVectors()
+        self._question_vectors = question_vectors or ProcessQuestionVectors(settings.kept_questions)
         # The embedder by which each site was last seen to be embedded.
         self._embedder_names: OrderedDict[str, str] = OrderedDict()
 

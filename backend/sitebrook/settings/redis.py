@@ -46,6 +46,18 @@ class RedisSettings:
     connections: int = setting(
         32, "SITEBROOK_REDIS_CONNECTIONS", "connections to Redis per process", least=1
     )
+    kept_questions: int = setting(
+        10_000,
+        "SITEBROOK_REDIS_KEPT_QUESTIONS",
+        "questions whose vectors all processes keep, for each embedder",
+        least=1,
+    )
+    kept_questions_s: float = setting(
+        86_400.0,
+        "SITEBROOK_REDIS_KEPT_QUESTIONS_S",
+        "how long they are kept",
+        least=1,
+    )
     key_prefix: str = setting(
         "sb:", "SITEBROOK_REDIS_KEY_PREFIX", "what every key and channel in Redis begins with"
     )

@@ -40,6 +40,9 @@ class RetrievalSettings:
     keyword_cache_mb: int = setting(
         512, "SITEBROOK_KEYWORD_CACHE_MB", "memory of a process for keyword indexes", least=1
     )
+    kept_questions: int = setting(
+        2_000, "SITEBROOK_KEPT_QUESTIONS", "questions whose vectors a process keeps", least=0
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -189,6 +189,12 @@ JOBS_STUCK: Final = Family(
     "Handlers in this server that go on although their job has ended",
     "gauge",
 )
+QUESTION_VECTORS: Final = Family(
+    "sitebrook_question_vectors_total",
+    "Vectors of questions, by where they came from: process, redis or embedder",
+    "counter",
+    ("source",),
+)
 LOG_DROPS: Final = Family(
     "sitebrook_log_lines_dropped_total",
     "Log lines thrown away since standard error was not read in time",
@@ -215,6 +221,6 @@ FAMILIES: Final = (
     *(TURNS, POOL, POOL_SIZE, REDIS_UP, REDIS_FAULTS),
     *(EVENTS, EVENT_ENTRIES, EVENT_STREAMS, EVENT_READERS, EVENT_LAG, EVENTS_DEGRADED),
     *(JOBS, JOB_DURATION, JOB_WAIT, JOBS_OPEN, JOBS_OLDEST, JOB_WORKERS, JOBS_STUCK),
-    *(LOG_DROPS, BUILD),
+    *(QUESTION_VECTORS, LOG_DROPS, BUILD),
     *(STARTED, *PROCESS),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -77,6 +77,7 @@ class Sources:
     log_lines_dropped: Callable[[], int]
     redis_is_up: Callable[[], bool]
     redis_faults: Callable[[], int]
+    question_vectors: Callable[[], Mapping[str, int]]
     events: Callable[[], EventFigures]
 
 
@@ -245,6 +246,9 @@ class Metrics:
         ):
             values[family.name] = [((), float(value))]
         values |= self._to_values(self.jobs())
+        values[families.QUESTION_VECTORS.name] = [
+            ((source,), float(count)) for source, count in sources.question_vectors().items()
+        ]
         for name, value in read_process().items():
             values[name] = [((), value)]
         return Snapshot(values, {one.family.name: one.series() for one in self._histograms})

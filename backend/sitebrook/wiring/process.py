@@ -37,6 +37,11 @@ from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
 from sitebrook.retrieval.onnx.folder import read_folder
+from sitebrook.retrieval.question_vectors import (
+    ProcessQuestionVectors,
+    QuestionVectors,
+    RedisQuestionVectors,
+)
 from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -54,6 +59,17 @@ from sitebrook.telemetry.tracing import Tracing, open_tracing
 from sitebrook.wiring.jobs import build_jobs
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Watched:
+    """What the metrics ask for its figures."""
+
+    database: Database
+    writer: TurnWriter
+    redis: RedisConnection | None
+    events: EventLog
+    questions: QuestionVectors
+
+
 def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
     """The objects of this process; call it inside the event loop that will use them.
 
@@ -64,18 +80,19 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         raise StartError("No database: set DATABASE_URL, or start with `sitebrook serve`.")
     database = Database(settings.database.url, pool_size=settings.database.pool_size)
     embedders = _build_embedders(settings, database)
-    reranker = _build_reranker(settings)
-    searcher = Searcher(database, embedders.all, settings.retrieval, reranker)
     compute = ComputePool(settings.compute)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
     events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
+    questions = _build_question_vectors(settings, redis)
+    reranker = _build_reranker(settings)
+    searcher = Searcher(database, embedders.all, settings.retrieval, reranker, questions)
 
     async def open_parts() -> Parts:
         return parts
 
     jobs = build_jobs(settings, events, open_parts)
-    metrics = _build_metrics(settings, database, writer, redis, events)
+    metrics = _build_metrics(settings, _Watched(database, writer, redis, events, questions))
     jobs.observer = metrics
     worker = _build_worker(settings, jobs) if serves else None
     watch = JobWatch(jobs) if serves else None
@@ -172,27 +189,33 @@ def build_tracing(settings: Settings) -> Tracing | None:
     return None if endpoint is None else open_tracing(endpoint, __version__)
 
 
-def _build_metrics(
-    settings: Settings,
-    database: Database,
-    writer: TurnWriter,
-    redis: RedisConnection | None,
-    events: EventLog,
-) -> Metrics:
+def _build_metrics(settings: Settings, watched: _Watched) -> Metrics:
+    redis = watched.redis
     sources = Sources(
-        turns_waiting=lambda: writer.waiting,
-        connections_in_use=lambda: database.connections_in_use,
+        turns_waiting=lambda: watched.writer.waiting,
+        connections_in_use=lambda: watched.database.connections_in_use,
         connections_max=settings.database.pool_size,
         log_lines_dropped=count_dropped_lines,
         redis_faults=lambda: redis.faults if redis else 0,
         redis_is_up=lambda: redis is not None and redis.is_up,
-        events=events.figures,
+        question_vectors=lambda: watched.questions.found,
+        events=watched.events.figures,
     )
     return Metrics(
         [model.id for model in settings.models],
         [provider.name for provider in settings.providers],
         version=__version__,
         sources=sources,
+    )
+
+
+def _build_question_vectors(settings: Settings, redis: RedisConnection | None) -> QuestionVectors:
+    local = ProcessQuestionVectors(settings.retrieval.kept_questions)
+    if redis is None:
+        return local
+    shared = settings.redis
+    return RedisQuestionVectors(
+        redis, local, limit=shared.kept_questions, keep_s=shared.kept_questions_s
     )
 
 

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from sitebrook.retrieval.embedder import HashingEmbedder, QuestionVectors
+from sitebrook.retrieval.embedder import HashingEmbedder
 
 PROBE = """
 import asyncio, hashlib
@@ -43,17 +43,3 @@ def test_vectors_are_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(found) == 1
-
-
-async def test_a_question_is_embedded_once_while_it_is_kept() -> None:
-    class Counting(HashingEmbedder):
-        asked = 0
-
-        async def embed(self, texts):
-            self.asked += 1
-            return await super().embed(texts)
-
-    embedder, vectors = Counting(), QuestionVectors(limit=2)
-    for question in ("a1", "a1", "b1", "a1", "c1", "a1", "b1"):
-        await vectors.find(embedder, question)
-    assert embedder.asked == 4

@@ -18,6 +18,7 @@ def _make() -> Metrics:
         log_lines_dropped=lambda: 0,
         redis_is_up=lambda: True,
         redis_faults=lambda: 2,
+        question_vectors=lambda: {"process": 1},
         events=lambda: EventFigures(emitted=7, lag_s=0.5),
     )
     return Metrics(["known"], ["openai"], version="1.2.3", sources=sources)
