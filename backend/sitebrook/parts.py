@@ -77,6 +77,8 @@ class Parts:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Keeps the background work going during the block; then ends it and closes everything."""
+        if self.redis is not None:
+            await self.redis.probe()  # the first request finds it known
         async with self.jobs.opened(), self._running_tasks():
             yield
 
@@ -86,7 +88,6 @@ class Parts:
         tasks = {asyncio.create_task(self.writer.run())}
         tasks.add(asyncio.create_task(self.limiter.run()))
         if self.redis is not None:
-            await self.redis.probe()  # the first request finds it known
             tasks.add(asyncio.create_task(self.redis.run()))
         tasks.add(asyncio.create_task(self.events.run()))
         if self.job_watch is not None:

@@ -46,9 +46,9 @@ def server_database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server(server_database_url: str) -> Iterator[RunningServer]:
+def server(server_database_url: str, with_redis: dict[str, str]) -> Iterator[RunningServer]:
     """A server with the demo site, for tests that do not disturb each other."""
-    with running_server(server_database_url) as server:
+    with running_server(server_database_url, **with_redis) as server:
         yield server
 
 

@@ -124,12 +124,12 @@ async def test_the_keyboard_opens_asks_and_closes(server: RunningServer, page: P
 
 
 async def test_an_answer_that_the_server_breaks_off_keeps_its_text_and_can_be_asked_again(
-    server: RunningServer, server_database_url: str, page: Page
+    server: RunningServer, server_database_url: str, page: Page, with_redis: dict[str, str]
 ):
     port = str(free_port())
     widget = Widget(page)
     # Beside the other server over the same database, where the demo site is made already.
-    with running_server(server_database_url, SITEBROOK_PORT=port) as first:
+    with running_server(server_database_url, SITEBROOK_PORT=port, **with_redis) as first:
         await page.goto(f"{first.url}/demo")
         await widget.open()
         answer = await widget.send(_LONG_QUESTION)
@@ -140,7 +140,7 @@ async def test_an_answer_that_the_server_breaks_off_keeps_its_text_and_can_be_as
     assert len(text) >= 30
     await expect(answer.note).to_contain_text("The answer broke off here.")
     await expect(answer.retry).to_be_visible()
-    with running_server(server_database_url, SITEBROOK_PORT=port):
+    with running_server(server_database_url, SITEBROOK_PORT=port, **with_redis):
         await answer.retry.click()
         await widget.last.wait_for("complete")
         await expect(widget.answers).to_have_count(1)

@@ -95,11 +95,16 @@ async def test_event_source_that_is_not_closed_asks_once_more_and_then_gives_up(
 
 
 async def test_event_source_shows_why_an_answer_broke_off(
-    server: RunningServer, server_database_url: str, page: Page, tmp_path: Path
+    server: RunningServer,
+    server_database_url: str,
+    page: Page,
+    tmp_path: Path,
+    with_redis: dict[str, str],
 ) -> None:
     config = tmp_path / "sitebrook.toml"
     config.write_text('[[models]]\nid = "broken"\nroute = ["mock/mock-truncate-2"]\n', "utf-8")
-    with running_server(server_database_url, SITEBROOK_CONFIG=str(config)) as broken:
+    env = {"SITEBROOK_CONFIG": str(config), **with_redis}
+    with running_server(server_database_url, **env) as broken:
         await page.goto(f"{broken.url}/demo")
         seen = await _read(page, server.secret_key, closes=True, model="broken")
         assert seen["text"]

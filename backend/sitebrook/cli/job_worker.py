@@ -17,6 +17,7 @@ import click
 import uvloop
 
 from sitebrook.cli.cut_off import cut_off_after
+from sitebrook.db.process_lock import ProcessLock
 from sitebrook.errors import StartError
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
@@ -47,7 +48,8 @@ def worker(settings: Settings, queues: str | None, concurrency: int | None) -> N
     if concurrency is not None:
         jobs = dataclasses.replace(settings.jobs, concurrency=concurrency)
         settings = dataclasses.replace(settings, jobs=jobs)
-    with hold_database(settings, _notify) as held:
+    shares = settings.redis.url is not None
+    with hold_database(settings, _notify) as held, ProcessLock(held.url, shares=shares):
         _migrate(held.url)
         database = dataclasses.replace(settings.database, url=held.url)
         settings = dataclasses.replace(settings, database=database)

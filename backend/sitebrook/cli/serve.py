@@ -25,8 +25,10 @@ from sitebrook.cli.memory import settle_memory
 from sitebrook.cli.session import hold_database
 from sitebrook.cli.workers import Workers
 from sitebrook.db.migrate import migrate
+from sitebrook.db.process_lock import ProcessLock
 from sitebrook.demo.env_file import DemoKeys, claim_demo_env, read_demo_env, write_demo_env
 from sitebrook.demo.site import ensure_demo
+from sitebrook.errors import StartError
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.telemetry.logs import configure_logs
@@ -39,6 +41,7 @@ DEMO_ENV: Final = "demo.env"
 def serve(settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM; ends everything that it started, then the process."""
     configure_logs(settings.telemetry.log_level)
+    _check_workers(settings)
     _allow_open_files()
     path = settings.server.data_dir / DEMO_ENV
     with contextlib.ExitStack() as open_things:
@@ -46,6 +49,8 @@ def serve(settings: Settings) -> None:
         for listener in listeners:
             open_things.enter_context(listener)
         held = open_things.enter_context(hold_database(settings))
+        shares = settings.redis.url is not None
+        open_things.enter_context(ProcessLock(held.url, shares=shares))
         is_ours = open_things.enter_context(claim_demo_env(path))
         migrate(held.url)
         database = dataclasses.replace(settings.database, url=held.url)
@@ -61,6 +66,15 @@ def serve(settings: Settings) -> None:
         for listener in listeners:
             listener.close()
     end_process()
+
+
+def _check_workers(settings: Settings) -> None:
+    """Raises StartError for workers that would each count limits and keep streams by themselves."""
+    if settings.server.workers > 1 and settings.redis.url is None:
+        raise StartError(
+            f"{settings.server.workers} workers share limits and streams through Redis: set "
+            "REDIS_URL, or serve with one worker."
+        )
 
 
 def end_process() -> NoReturn:

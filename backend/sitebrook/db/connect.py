@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
-from sitebrook.errors import Unavailable
+from sitebrook.errors import StartError, Unavailable
 
 CONNECT_S: Final = 3
 _STATEMENT_S: Final = 60
@@ -49,3 +50,17 @@ def no_database() -> Unavailable:
         code="database_unavailable",
         retry_after_s=3,
     )
+
+
+def not_answering(url: str, error: BaseException | None) -> StartError:
+    """Why a process cannot start over a database that does not answer."""
+    # The embedded database is reached by a socket, which is no part of the address.
+    host = str(conninfo_to_dict(to_libpq(url)).get("host") or "/")
+    name = "database" if host.startswith("/") else "database of DATABASE_URL"
+    return StartError(f"The {name} does not answer: {first_line(error)}")
+
+
+def first_line(error: BaseException | None) -> str:
+    """What PostgreSQL said, without the details behind it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -10,16 +10,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from sitebrook.db.connect import first_line, not_answering
 from sitebrook.db.engine import to_psycopg_url
 from sitebrook.errors import StartError
 
 _MIGRATION_LOCK: Final = 0x51_7E_B0_01
 _LOCK_TIMEOUT: Final = "60s"
-_MIN_POSTGRES: Final = 150_000
-_MIN_PGVECTOR: Final = (0, 8)
+MIN_POSTGRES: Final = 150_000
+MIN_PGVECTOR: Final = (0, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,9 @@ def migrate(url: str) -> MigrationStatus:
                 command.upgrade(_config(connection), "head")
             return _status(connection)
     except OperationalError as error:
-        raise _no_answer(url, error) from None
+        raise not_answering(url, error.orig) from None
     except DBAPIError as error:
-        raise StartError(f"The database refused a migration: {_first_line(error)}") from None
+        raise StartError(f"The database refused a migration: {first_line(error.orig)}") from None
     finally:
         engine.dispose()
 
@@ -66,9 +67,14 @@ def migration_status(url: str) -> MigrationStatus:
         with engine.connect() as connection:
             return _status(connection)
     except OperationalError as error:
-        raise _no_answer(url, error) from None
+        raise not_answering(url, error.orig) from None
     finally:
         engine.dispose()
+
+
+def to_numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version, to be compared."""
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def _config(connection: Connection | None) -> Config:
@@ -93,22 +99,11 @@ def _status(connection: Connection) -> MigrationStatus:
 
 def _check_server(connection: Connection) -> None:
     version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    if version < _MIN_POSTGRES:
+    if version < MIN_POSTGRES:
         raise StartError(f"PostgreSQL 15 or later is needed; this is {version // 10_000}.")
     statement = text("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
     found = connection.execute(statement).scalar_one_or_none()
     if found is None:
         raise StartError("The database has no pgvector; install pgvector 0.8 or later there.")
-    if tuple(int(part) for part in str(found).split(".")[:2]) < _MIN_PGVECTOR:
+    if to_numbers(str(found)) < MIN_PGVECTOR:
         raise StartError(f"pgvector 0.8 or later is needed; the database has {found}.")
-
-
-def _no_answer(url: str, error: OperationalError) -> StartError:
-    # The embedded database is reached by a socket, which is no part of the address.
-    name = "database of DATABASE_URL" if make_url(to_psycopg_url(url)).host else "database"
-    return StartError(f"The {name} does not answer: {_first_line(error)}")
-
-
-def _first_line(error: DBAPIError) -> str:
-    lines = str(error.orig).strip().splitlines()
-    return lines[0] if lines else type(error.orig).__name__

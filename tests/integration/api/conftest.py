@@ -150,6 +150,7 @@ def api(
     sites: tuple[SiteKeys, SiteKeys],
     upstreams: tuple[FakeUpstream, FakeUpstream],
     tmp_path_factory: pytest.TempPathFactory,
+    with_redis: dict[str, str],
 ) -> Iterator[Api]:
     """The server; whoever adds documents takes them away again."""
     config = tmp_path_factory.mktemp("api") / "sitebrook.toml"
@@ -160,7 +161,8 @@ def api(
         keep_alive_s=KEEP_ALIVE_S,
     )
     config.write_text(text, "utf-8")
-    with running_server(session_database_url, SITEBROOK_CONFIG=str(config)) as server:
+    env = {"SITEBROOK_CONFIG": str(config), **with_redis}
+    with running_server(session_database_url, **env) as server:
         api = Api(server, *sites, *upstreams)
         for site in sites:
             for source, content in DOCUMENTS.items():

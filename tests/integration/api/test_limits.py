@@ -19,9 +19,10 @@ _ASKED = {"messages": [{"role": "user", "content": "Hello?"}]}
 
 
 @pytest.fixture(scope="module")
-def limited(session_database_url: str, api: Api) -> Iterator[Api]:
-    """The same sites behind a server that allows little."""
-    with running_server(session_database_url, SITEBROOK_KEY_OPEN_ANSWERS="2", **_PAGE) as server:
+def limited(session_database_url: str, api: Api, with_redis: dict[str, str]) -> Iterator[Api]:
+    """The same sites behind a server that allows little, and counts for itself."""
+    settings = {"SITEBROOK_KEY_OPEN_ANSWERS": "2", "SITEBROOK_REDIS_KEY_PREFIX": "limited:"}
+    with running_server(session_database_url, **settings, **_PAGE, **with_redis) as server:
         yield _behind(api, server)
 
 

@@ -196,9 +196,11 @@ def test_only_admins_and_programs_on_this_machine_may_read(metered: tuple[Api, s
         assert read(**through, authorization=f"Bearer {admin}").status == 200
 
 
-def test_one_scrape_has_the_sum_of_all_workers(database_url: str) -> None:
+def test_one_scrape_has_the_sum_of_all_workers(
+    database_url: str, with_redis: dict[str, str]
+) -> None:
     nobody, site = FakeUpstream(), SiteKeys("", "", "", "")
-    with running_server(database_url, SITEBROOK_WORKERS="2") as server:
+    with running_server(database_url, SITEBROOK_WORKERS="2", **with_redis) as server:
         api = Api(server, site, site, nobody, nobody)
         for _ in range(20):
             assert api.send("GET", "/nowhere").status == 404

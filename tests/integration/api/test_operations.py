@@ -97,7 +97,7 @@ def test_health_is_open_to_everyone(api: Api) -> None:
     reply = api.send("GET", "/health/live")
     assert (reply.status, reply.json) == (200, {"status": "ok"})
     reply = api.send("GET", "/health/ready")
-    assert (reply.status, reply.json["status"], reply.json["redis"]) == (200, "ok", "off")
+    assert (reply.status, reply.json["status"], reply.json["redis"]) == (200, "ok", "ok")
     assert {"name": "up", "state": "closed", "rests_s": 0.0} in reply.json["providers"]
 
 

@@ -95,6 +95,7 @@ def routed(
     sites: tuple[SiteKeys, SiteKeys],
     pair: tuple[FakeUpstream, FakeUpstream],
     tmp_path_factory: pytest.TempPathFactory,
+    with_redis: dict[str, str],
 ) -> Iterator[Api]:
     """A server with routes over two upstreams; its clocks are short by ``[upstream]``."""
     config = tmp_path_factory.mktemp("routes") / "sitebrook.toml"
@@ -103,7 +104,8 @@ def routed(
     for name, route in _MODELS.items():
         text += f'\n[[models]]\nid = "{name}"\nroute = {json.dumps(route)}\n'
     config.write_text(text, "utf-8")
-    with running_server(session_database_url, SITEBROOK_CONFIG=str(config)) as server:
+    env = {"SITEBROOK_CONFIG": str(config), **with_redis}
+    with running_server(session_database_url, **env) as server:
         yield Api(server, *sites, *pair)
 
 

@@ -66,11 +66,12 @@ def test_a_ticket_opens_one_stream_once(api: Api, visitor: dict[str, str], kind:
 
 
 def test_a_ticket_opens_one_of_many_streams_that_come_at_once(
-    api: Api, visitor: dict[str, str], session_database_url: str
+    api: Api, visitor: dict[str, str], session_database_url: str, with_redis: dict[str, str]
 ) -> None:
     """Also where the streams reach different processes."""
     ticket = _ticket(api, visitor)
-    with running_server(session_database_url) as second, ThreadPoolExecutor(8) as pool:
+    beside = running_server(session_database_url, **with_redis)
+    with beside as second, ThreadPoolExecutor(8) as pool:
         other = Api(second, api.site, api.other, api.upstream, api.left_upstream)
         tries = pool.map(lambda one: _use(one, ticket).status, [api, other] * 4)
         assert sorted(tries) == [200, *[401] * 7]

@@ -167,10 +167,12 @@ def site_database_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def site(site_database_url: str, start_front: Callable[..., Front]) -> Iterator[Site]:
+def site(
+    site_database_url: str, start_front: Callable[..., Front], with_redis: dict[str, str]
+) -> Iterator[Site]:
     """The whole: nginx in front of two processes with the demo site."""
     with (
-        running_server(site_database_url) as first,
-        running_server(site_database_url) as second,
+        running_server(site_database_url, **with_redis) as first,
+        running_server(site_database_url, **with_redis) as second,
     ):
         yield Site(start_front(first.port, second.port), (first, second))

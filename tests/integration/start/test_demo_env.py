@@ -8,8 +8,10 @@ from tests.commands import started
 from tests.servers import free_port, running_server
 
 
-def test_a_second_server_of_a_data_folder_leaves_demo_env_alone(database_url: str) -> None:
-    with running_server(database_url) as first:
+def test_a_second_server_of_a_data_folder_leaves_demo_env_alone(
+    database_url: str, with_redis: dict[str, str]
+) -> None:
+    with running_server(database_url, **with_redis) as first:
         demo_env = Path(first.data_dir) / "demo.env"
         before = demo_env.read_bytes()
         port = free_port()
@@ -17,6 +19,7 @@ def test_a_second_server_of_a_data_folder_leaves_demo_env_alone(database_url: st
             "DATABASE_URL": database_url,
             "SITEBROOK_DATA_DIR": str(first.data_dir),
             "SITEBROOK_PORT": str(port),
+            **with_redis,
         }
         with started("serve", **env) as second:
             assert second.stdout is not None

@@ -12,8 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from tests.commands import one_line, refusal
+from tests.commands import one_line, refusal, succeed
 from tests.integration.start.installation import ROOT, Installation
+from tests.servers import running_server
 
 
 def refused(installation: Installation, **env: str) -> str:
@@ -106,6 +107,41 @@ def test_a_database_with_an_old_pgvector(fresh: Installation, bare_database_url:
     look_for_extensions_in(bare_database_url, folder.parent)
     line = refused(fresh, DATABASE_URL=bare_database_url)
     assert line == "sitebrook: pgvector 0.8 or later is needed; the database has 0.7.4."
+
+
+def test_a_second_server_of_a_database_without_redis(
+    fresh: Installation, database_url: str
+) -> None:
+    with running_server(database_url) as first:
+        line = refused(fresh, DATABASE_URL=database_url)
+        assert "Another process uses this database" in line
+        assert "set the same REDIS_URL for each of them, or stop the other one first." in line
+        assert "site" in succeed("site", "list", DATABASE_URL=database_url).lower()
+        assert first.process.poll() is None
+
+
+def test_a_server_with_redis_beside_one_without(
+    fresh: Installation, database_url: str, with_redis: dict[str, str]
+) -> None:
+    with running_server(database_url):
+        line = refused(fresh, DATABASE_URL=database_url, **with_redis)
+    assert "Another process uses this database without a Redis" in line
+
+
+def test_several_workers_without_redis(fresh: Installation) -> None:
+    assert refused(fresh, SITEBROOK_WORKERS="2") == (
+        "sitebrook: 2 workers share limits and streams through Redis: set REDIS_URL, or serve "
+        "with one worker."
+    )
+
+
+def test_an_address_of_redis_that_cannot_be_meant(fresh: Installation, database_url: str) -> None:
+    line = refused(fresh, REDIS_URL="localhost:6379")
+    assert "REDIS_URL is not the address of a Redis server; write it like redis://" in line
+    url = "redis://:secret@127.0.0.1:1?nonsense=1"
+    line = refused(fresh, DATABASE_URL=database_url, REDIS_URL=url)
+    assert "REDIS_URL has a part that does not belong there" in line
+    assert "secret" not in line
 
 
 TOOLS = ("bash", "cat", "cksum", "dirname", "id")

@@ -107,9 +107,10 @@ def test_a_lost_secret_key_is_made_anew_and_the_page_key_stays(
 
 @pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="scripts/run has made no .venv here")
 def test_the_run_script_serves_with_what_is_installed_and_ends_with_ctrl_c(
-    installation: Installation,
+    installation: Installation, with_redis: dict[str, str]
 ) -> None:
-    with installation.serving(ROOT / "scripts" / "run", "--workers", "2") as server:
+    command = (ROOT / "scripts" / "run", "--workers", "2")
+    with installation.serving(*command, **with_redis) as server:
         pid = server.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from tests.fakes.openai_scripts import ROLE, STOP, chunk_of, event
+from tests.fakes.redis_server import running_redis
 from tests.fakes.upstream import Exchange, FakeUpstream
 from tests.integration.api.client import CHAT, events_of
 from tests.servers import RunningServer, running_server
@@ -152,8 +153,21 @@ def serving(
 ) -> Iterator[RunningServer]:
     """A server that asks the upstream."""
     config = write_config(upstream, folder)
-    with running_server(database_url, SITEBROOK_CONFIG=config, **env) as server:
+    with (
+        shared_by(env.get("SITEBROOK_WORKERS", "1")) as shared,
+        running_server(database_url, SITEBROOK_CONFIG=config, **env, **shared) as server,
+    ):
         yield server
+
+
+@contextlib.contextmanager
+def shared_by(workers: str) -> Iterator[dict[str, str]]:
+    """The setting that several workers need and one does not."""
+    if workers == "1":
+        yield {}
+        return
+    with running_redis() as redis:
+        yield {"REDIS_URL": redis.url}
 
 
 def write_config(upstream: FakeUpstream, folder: Path) -> str:

@@ -15,6 +15,8 @@ import pytest
 from tests.databases import to_libpq
 from tests.integration.stop.conversing import Answers, Call, Callers, calling, serving, wait_for_end
 
+pytestmark = pytest.mark.usefixtures("needs_redis")
+
 DRAIN_S = 2.0
 
 

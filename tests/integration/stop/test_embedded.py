@@ -13,8 +13,17 @@ from pathlib import Path
 import pytest
 from tests.commands import wait_until
 from tests.integration.start.installation import Installation, new_installation
-from tests.integration.stop.conversing import Answers, Callers, calling, wait_for_end, write_config
+from tests.integration.stop.conversing import (
+    Answers,
+    Callers,
+    calling,
+    shared_by,
+    wait_for_end,
+    write_config,
+)
 from tests.servers import RunningServer
+
+pytestmark = pytest.mark.usefixtures("needs_redis")
 
 DRAIN_S = 1.0
 # What the whole stop may take beyond the drain, with some time for a busy machine to notice.
@@ -28,8 +37,12 @@ async def serving_own(
     """A server with an embedded database of its own, and callers of it."""
     env = {"SITEBROOK_DRAIN_S": str(DRAIN_S), "SITEBROOK_WORKERS": workers}
     async with Answers() as upstream:
-        config = write_config(upstream, folder)
-        with new_installation() as own, own.serving(SITEBROOK_CONFIG=config, **env) as started:
+        env["SITEBROOK_CONFIG"] = write_config(upstream, folder)
+        with (
+            shared_by(workers) as shared,
+            new_installation() as own,
+            own.serving(**env, **shared) as started,
+        ):
             keys = own.keys()
             server = RunningServer(
                 own.url,

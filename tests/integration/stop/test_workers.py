@@ -21,6 +21,8 @@ from sitebrook.cli.workers import Workers
 from sitebrook.errors import StartError
 from sitebrook.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("needs_redis")
+
 
 def workers_of(server: RunningServer) -> dict[int, int]:
     """The process ids of the workers that run, by index."""
