@@ -30,6 +30,7 @@ _MODULES: Final = {
     "key": "administration",
     "db": "administration",
     "settings": "administration",
+    "doctor": "doctor",
     "jobs": "jobs",
     "sources": "sources",
     "worker": "job_worker",

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sitebrook.db.redis_commands import Command, CommandRefused, Script, ScriptCall, Value
+from sitebrook.db.redis_commands import (
+    Command,
+    CommandRefused,
+    RedisFacts,
+    Script,
+    ScriptCall,
+    Value,
+)
 from sitebrook.errors import RedisAway
 from sitebrook.settings import RedisSettings
 
@@ -101,6 +108,10 @@ class RedisConnection:
         The keys of one call must be on one node of a cluster, those of different calls need not.
         """
         return await self._try(lambda: self._client.run_script(script, calls))
+
+    async def read_facts(self, now: Callable[[], datetime]) -> RedisFacts:
+        """What the server says about itself; ``now`` is this machine's clock."""
+        return await self._try(lambda: self._client.read_facts(now))
 
     async def open_subscription(self) -> Subscription:
         """A connection of its own for Pub/Sub, which its caller closes."""

@@ -10,7 +10,9 @@ import contextlib
 import itertools
 import math
 import re
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import hiredis
@@ -19,12 +21,20 @@ from redis.asyncio.connection import AbstractConnection, Connection, ConnectionP
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sitebrook.db.redis_commands import Command, CommandRefused, Script, ScriptCall, Value
+from sitebrook.db.redis_commands import (
+    Command,
+    CommandRefused,
+    RedisFacts,
+    Script,
+    ScriptCall,
+    Value,
+)
 from sitebrook.errors import RedisAway, StartError
 from sitebrook.settings import RedisSettings
 
 _pack: Final[Callable[[tuple[Value, ...]], bytes]] = cast("Any", hiredis).pack_command
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
+_FACT: Final = re.compile(r"^(\w+):(.*?)\r?$", re.MULTILINE)
 _REFUSED: Final = "refuses the user or the password in REDIS_URL"
 # Answers after which Redis is as good as away for everyone, and what to do about them.
 _AWAY: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -96,6 +106,26 @@ class RedisClient:
         # A managed Redis may forbid INFO; then only the key tells what has happened to it.
         run_id = None if isinstance(about, Exception) else _RUN_ID.search(about)
         return _value(found), run_id and run_id[1]
+
+    async def read_facts(self, now: Callable[[], datetime]) -> RedisFacts:
+        """What the server says about itself. Raises CommandRefused where it may not be asked."""
+        began_at, before = time.perf_counter(), now()
+        answers = await self._send([("TIME",), ("INFO", "server"), ("INFO", "memory")])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise CommandRefused(str(answer))
+        (seconds, micros), *sections = answers
+        took_s = time.perf_counter() - began_at
+        facts = dict(_FACT.findall(b"".join(sections).decode("utf-8", "replace")))
+        return RedisFacts(
+            version=facts.get("redis_version", ""),
+            policy=facts.get("maxmemory_policy", ""),
+            used_bytes=int(facts.get("used_memory", 0)),
+            max_bytes=int(facts.get("maxmemory", 0)),
+            told_at=datetime.fromtimestamp(int(seconds) + int(micros) / 1e6, UTC),
+            asked_at=before + (now() - before) / 2,
+            answer_ms=took_s * 1000,
+        )
 
     async def open_subscription(self) -> Subscription:
         """A connection of its own for messages."""

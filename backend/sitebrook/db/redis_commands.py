@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 Value = bytes | str | int | float
 Command = Sequence[Value]
@@ -14,6 +15,22 @@ ScriptCall = tuple[Sequence[str], Sequence[Value]]
 
 class CommandRefused(Exception):
     """Redis refused a command that it will refuse again; ``str()`` is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """A server as it answered: at ``asked_at`` by this machine's clock, ``told_at`` by its own.
+
+    ``max_bytes`` 0 is no bound of its memory; ``policy`` is what it removes when that is reached.
+    """
+
+    version: str
+    policy: str
+    used_bytes: int
+    max_bytes: int
+    told_at: datetime
+    asked_at: datetime
+    answer_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,10 @@ class Router:
         """
         return self._providers.find(model_id).id
 
+    def route(self, model_id: str) -> tuple[RouteStep, ...]:
+        """The providers of a model, in the order in which they are tried. Raises ModelNotFound."""
+        return self._providers.route(model_id)
+
     async def open(self, model_id: str, request: ProviderRequest) -> OpenedRoute:
         """The first stream that begins, from the model's providers in order.
 
