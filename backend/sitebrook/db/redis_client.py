@@ -216,7 +216,7 @@ def _to_failure(error: Exception, timeout_s: float) -> RedisAway | CommandRefuse
     if isinstance(error, (TimeoutError, exceptions.TimeoutError)):
         return RedisAway(reason=f"did not answer within {timeout_s:g} s")
     if isinstance(error, (OSError, exceptions.ConnectionError, exceptions.InvalidResponse)):
-        return RedisAway(reason=f"cannot be reached: {error}")
+        return RedisAway(reason=f"cannot be reached: {str(error).rstrip('.')}")
     text = str(error)
     word = text.partition(" ")[0]
     if word in _AWAY_BY_WORD:

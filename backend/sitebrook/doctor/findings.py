@@ -61,5 +61,5 @@ async def within_bounds(
         async with asyncio.timeout(timeout_s):
             return await work
     except TimeoutError:
-        says = f"The check had no result within {timeout_s:g} s"
+        says = f"The check had no result within {timeout_s:g} s."
         return [fail(check, says, "See whether the machine is overloaded, then try again.")]
