@@ -67,8 +67,8 @@ async def page(context: BrowserContext) -> Page:
     return await context.new_page()
 
 
-@pytest.fixture
-def watch(page: Page) -> Watch:
+@pytest_asyncio.fixture(loop_scope="session")
+async def watch(page: Page) -> Watch:
     """What goes wrong in the tab."""
     watch = Watch()
     watch.follow(page)

@@ -47,6 +47,7 @@ def test_commands_join_the_database_of_a_running_server(installation: Installati
 
 
 def test_a_command_alone_starts_the_database_and_ends_it(installation: Installation) -> None:
+    succeed("db", "migrate", **installation.env)
     assert "needed" in succeed("db", "status", **installation.env)
     assert installation.postmaster() is None
 
