@@ -55,7 +55,7 @@ class RedisState:
 
 
 class RedisConnection:
-    """A pool of connections to Redis and what is known of its state.
+    """The connection to Redis and what is known of its state.
 
     While Redis is up every call waits ``timeout_s`` at most. The first that fails makes it down:
     calls are then refused at once, until ``run`` finds it there again. Calls raise RedisAway, or
@@ -145,14 +145,14 @@ class RedisConnection:
                     async with asyncio.timeout(self._probe_s):
                         await self._has_failed.wait()
             if not self.is_up:
-                await self._client.drop_idle()
+                self._client.close()
                 await asyncio.sleep(
                     min(self._probe_s, _FIRST_PAUSE_S * 2 ** min(self._short_ups, 10))
                 )
 
     async def aclose(self) -> None:
-        """Closes every connection but subscriptions."""
-        await self._client.aclose()
+        """Closes the connection; subscriptions are their callers'."""
+        self._client.close()
 
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
         state = self.state

@@ -1,4 +1,4 @@
-"""Redis through its library: one pool, one bound on every wait, errors told once in our words.
+"""Redis through its library: one connection, one bound on every wait, errors in our words.
 
 Imported only where a Redis is configured: the library takes a quarter of a second and 8 MB.
 """
@@ -15,9 +15,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import hiredis
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -29,10 +28,10 @@ from sitebrook.db.redis_commands import (
     ScriptCall,
     Value,
 )
+from sitebrook.db.redis_wire import RedisWire
 from sitebrook.errors import RedisAway, StartError
 from sitebrook.settings import RedisSettings
 
-_pack: Final[Callable[[tuple[Value, ...]], bytes]] = cast("Any", hiredis).pack_command
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 _FACT: Final = re.compile(r"^(\w+):(.*?)\r?$", re.MULTILINE)
 _REFUSED: Final = "refuses the user or the password in REDIS_URL"
@@ -56,17 +55,16 @@ _AWAY_BY_WORD: Final = {
 
 
 class RedisClient:
-    """A pool of connections. Everything raises RedisAway or CommandRefused, and waits in bounds."""
+    """One connection, opened when it is needed and again when it was lost.
+
+    Everything raises RedisAway or CommandRefused, and waits in bounds.
+    """
 
     def __init__(self, settings: RedisSettings) -> None:
         self._timeout_s = settings.timeout_s
         self._kind, self._options = _to_options(settings)
-        self._pool: Any = ConnectionPool(
-            connection_class=self._kind,
-            max_connections=settings.connections + 1,  # one for the probe
-            **self._options,
-        )
-        self._free = asyncio.Semaphore(settings.connections)
+        self._wire: RedisWire | None = None
+        self._opening = asyncio.Lock()
 
     async def execute(self, command: Command) -> Any:
         """The answer to one command."""
@@ -99,9 +97,9 @@ class RedisClient:
 
         Beside reading this tries a write, which a full Redis and a replica refuse.
         """
-        commands = [("SET", key, value, "NX"), ("GET", key), ("INFO", "server")]
-        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s):
-            written, found, about = await self._exchange(commands)
+        written, found, about = await self._send(
+            [("SET", key, value, "NX"), ("GET", key), ("INFO", "server")]
+        )
         _value(written)
         # A managed Redis may forbid INFO; then only the key tells what has happened to it.
         run_id = None if isinstance(about, Exception) else _RUN_ID.search(about)
@@ -129,34 +127,36 @@ class RedisClient:
 
     async def open_subscription(self) -> Subscription:
         """A connection of its own for messages."""
-        connection = self._kind(**self._options)
-        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s):
-            await connection.connect()
-        return Subscription(connection, self._timeout_s)
+        async with _translated(self._timeout_s):
+            return Subscription(await self._connect(), self._timeout_s)
 
-    async def drop_idle(self) -> None:
-        """Closes the connections that nobody uses: after a fault they may be dead as well."""
-        with contextlib.suppress(exceptions.RedisError, OSError):
-            await self._pool.disconnect(inuse_connections=False)
-
-    async def aclose(self) -> None:
-        """Closes every connection of the pool."""
-        await self._pool.aclose()
+    def close(self) -> None:
+        """Closes the connection; the next call opens another."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         """An answer to each command, sent together; a refusal is the library's exception."""
-        async with _translated(self._timeout_s), asyncio.timeout(self._timeout_s), self._free:
-            return await self._exchange(commands)
-
-    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        # The library's own client and pipelines cost half as much again as this.
-        connection = await self._pool.get_connection()
         try:
-            packed = b"".join([_pack(tuple(command)) for command in commands])
-            await connection.send_packed_command(packed, check_health=False)
-            return [await _read(connection) for _ in commands]
-        finally:
-            await self._pool.release(connection)
+            wire = self._wire
+            if wire is None or wire.is_lost:
+                wire = await self._open()
+            return await wire.send(commands)
+        except (exceptions.RedisError, OSError) as error:
+            raise _to_failure(error, self._timeout_s) from None
+
+    async def _open(self) -> RedisWire:
+        async with self._opening:
+            if self._wire is None or self._wire.is_lost:
+                self._wire = RedisWire(await self._connect(), self._timeout_s)
+            return self._wire
+
+    async def _connect(self) -> AbstractConnection:
+        connection = self._kind(**self._options)
+        async with asyncio.timeout(self._timeout_s):
+            await connection.connect()
+        return connection
 
 
 class Subscription:
@@ -183,13 +183,6 @@ class Subscription:
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._connection.disconnect(nowait=True)
-
-
-async def _read(connection: Any) -> Any:
-    try:
-        return await connection.read_response()
-    except exceptions.ResponseError as refusal:
-        return refusal
 
 
 def _value(answer: Any) -> Any:

@@ -43,9 +43,6 @@ class RedisSettings:
         "open answers of a process that was killed count for this long",
         least=0.1,
     )
-    connections: int = setting(
-        32, "SITEBROOK_REDIS_CONNECTIONS", "connections to Redis per process", least=1
-    )
     kept_questions: int = setting(
         10_000,
         "SITEBROOK_REDIS_KEPT_QUESTIONS",

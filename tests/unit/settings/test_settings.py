@@ -59,7 +59,6 @@ def test_an_unknown_name_stops_the_start_and_names_the_nearest() -> None:
         ("REDIS_URL", "unix://"),
         ("REDIS_URL", "redis://[::1"),
         ("SITEBROOK_REDIS_TIMEOUT_S", "0"),
-        ("SITEBROOK_REDIS_CONNECTIONS", "0"),
         ("SITEBROOK_REDIS_KEY_PREFIX", "{sb}:"),
         ("SITEBROOK_CONFIG", "/nowhere/sitebrook.toml"),
     ],
