@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import retrieval_ingest, retrieval_quality, retrieval_speed
+from tests.bench import retrieval_bm25, retrieval_ingest, retrieval_quality, retrieval_search
 from tests.bench.report import Row, processor, verdict
 from tests.servers import NotStarted
 
@@ -20,8 +20,7 @@ from sitebrook.evaluation.judged import QUESTIONS, JudgedSet, read_set
 
 SUMMARY = "passages of judged sets beside rank-bm25; speed of large sites; documents taken in"
 _CACHE = Path("~/.cache/sitebrook-bench").expanduser()
-_PARTS = ("quality", "speed", "ingest")
-_SIZES = (*retrieval_speed.SIZES, retrieval_speed.LARGEST)
+_PARTS = ("quality", "bm25", "search", "ingest")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", type=Path, default=_CACHE / "minilm", help="exported model (%(default)s)")
     add("--without-model", action="store_true", help="the keyless embedder only")
     add("--cache", type=Path, default=_CACHE, help="where its vectors are kept (%(default)s)")
-    add("--sizes", nargs="+", type=int, metavar="CHUNKS", default=_SIZES, help="of the speed part")
+    add("--sizes", nargs="+", type=int, metavar="CHUNKS", help="of the parts bm25 and search")
     add("--documents", type=int, default=retrieval_ingest.DOCUMENTS, help="of the ingest part")
     add("--markdown", action="store_true", help="print the table for backend/README.md too")
 
@@ -42,12 +41,12 @@ def run(options: argparse.Namespace) -> None:
     """Measures and prints the tables."""
     sets = _read_sets(options.folder, options.sets)
     model = None if options.without_model else options.model
-    if model is not None and not model.is_dir():
+    parts = options.only or _PARTS
+    if model is not None and not model.is_dir() and {"quality", "ingest"} & set(parts):
         raise NotStarted(
             f"there is no model in {model}: make it with `sitebrook embedder export`, name its "
             "folder with --model, or use --without-model"
         )
-    parts = options.only or _PARTS
     rows: list[Row] = []
     lines: list[str] = []
     with _database() as server:
@@ -56,10 +55,15 @@ def run(options: argparse.Namespace) -> None:
             results = asyncio.run(found)
             lines += retrieval_quality.to_tables(results)
             rows += retrieval_quality.to_rows(results)
-        if "speed" in parts:
-            speeds = retrieval_speed.measure_speed(server, sets, options.sizes)
-            lines += ["", *retrieval_speed.to_tables(speeds)]
-            rows += retrieval_speed.to_rows(speeds)
+        if "bm25" in parts:
+            compared = retrieval_bm25.compare(sets, options.sizes or retrieval_bm25.SIZES)
+            lines += ["", *retrieval_bm25.to_tables(compared)]
+            rows += retrieval_bm25.to_rows(compared)
+        if "search" in parts:
+            sizes = options.sizes or retrieval_search.SIZES
+            speeds = retrieval_search.measure_searches(server, sets, sizes)
+            lines += ["", *retrieval_search.to_tables(speeds)]
+            rows += retrieval_search.to_rows(speeds)
         if "ingest" in parts:
             ingested = retrieval_ingest.measure_ingest(server.url, sets, model, options.documents)
             lines += ["", *retrieval_ingest.to_tables(ingested)]
@@ -84,7 +88,7 @@ def _read_sets(folder: Path, names: list[str] | None) -> list[JudgedSet]:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[retrieval_speed.Server]:
+def _database() -> Iterator[retrieval_search.Server]:
     with tempfile.TemporaryDirectory(prefix="sitebrook-bench-") as folder:
         place = Path(folder)
         place.chmod(0o755)  # as root, the server's own user must reach it
@@ -92,6 +96,6 @@ def _database() -> Iterator[retrieval_speed.Server]:
         try:
             migrate(server.url)
             (file,) = place.rglob("postmaster.pid")
-            yield retrieval_speed.Server(server.url, int(file.read_text().split()[0]))
+            yield retrieval_search.Server(server.url, int(file.read_text().split()[0]))
         finally:
             server.stop()

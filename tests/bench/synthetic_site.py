@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -153,7 +154,7 @@ def _id(site: str, number: int) -> str:
 
 
 def _to_source(judged: JudgedSet) -> _Source:
-    language = detect_language(" ".join(one.text[:50] for one in judged.documents[:20]), "en")
+    language = _language_of(judged)
     shortest, longest = _SENTENCE_CHARACTERS
     found = {
         sentence
@@ -169,5 +170,31 @@ def _to_source(judged: JudgedSet) -> _Source:
     )
 
 
+def _language_of(judged: JudgedSet) -> str:
+    return detect_language(" ".join(one.text[:50] for one in judged.documents[:20]), "en")
+
+
 def _to_sentence(sentence: str, language: str) -> Sentence:
     return Sentence(sentence, tuple(to_words(sentence, language)))
+
+
+def draw_questions(sets: Sequence[JudgedSet], count: int) -> list[tuple[str, str]]:
+    """About so many questions with their language, from all sets, mixed."""
+    found: list[tuple[str, str]] = []
+    for judged in sets:
+        asked = list(judged.questions.values())
+        step = max(1, len(asked) // (count // len(sets)))
+        found += [(one, _language_of(judged)) for one in asked[::step]]
+    random.Random(1).shuffle(found)
+    return found
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def tell(what: str) -> None:
+    """Says on standard error how far a bench is."""
+    print(what, file=sys.stderr)

@@ -71,5 +71,11 @@ def test_the_retrieval_bench_prints_its_tables(tmp_path: Path) -> None:
     (folder / "corpus.jsonl").write_text(lines, "utf-8")
     small = ("--without-model", "--sizes", "400", "--documents", "100", "--markdown")
     printed = _bench("retrieval", str(folder.parent), *small)
-    for part in ("demo (en), keyless", "rank-bm25 / BM25", "keyless: 100 documents", "| what |"):
+    for part in (
+        "demo (en), keyless",
+        "rank-bm25 p50",
+        "whole search",
+        "keyless: 100 documents",
+        "| what |",
+    ):
         assert part in printed

@@ -1,50 +1,43 @@
-"""How fast large sites are searched and changed, and what they take."""
+"""How fast sites of some sizes are searched and changed, and what streams feel of it."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import hashlib
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import rank_bm25
 import uvloop
 from sqlalchemy import text
-from tests.bench.processes import Meter, rss_bytes
+from tests.bench.processes import Meter
 from tests.bench.report import Row, show
 from tests.bench.synthetic_site import (
     DIMENSION,
     MadeChunk,
     Texts,
+    draw_questions,
     make_vectors,
+    percentile,
     store_site,
-    to_indexed,
+    tell,
 )
 
 from sitebrook.db.engine import Database
 from sitebrook.evaluation.judged import JudgedSet
-from sitebrook.retrieval.bm25 import Bm25
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.knowledge import NewChunk, NewDocument, replace_document
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.vector_indexes import tend_indexes
-from sitebrook.retrieval.words import to_words
 from sitebrook.settings import RetrievalSettings
 
 SIZES = (1_000, 10_000, 100_000)
-LARGEST = 1_000_000
-_LIMIT = 100
-_QUESTIONS = 100
-_REFERENCE_QUESTIONS = 20
+_WARM_UP = 100
 _SEARCHES = 400
 _UPDATES = 10
 _AT_ONCE = 16
@@ -84,12 +77,6 @@ class Speed:
     """What was measured at one size; milliseconds unless the name says otherwise."""
 
     chunks: int
-    bm25: list[float] = field(default_factory=list[float])
-    reference: list[float] = field(default_factory=list[float])
-    index_s: float = 0.0
-    reference_s: float = 0.0
-    index_mb: float = 0.0
-    resident_mb: float = 0.0
     hybrid: list[float] = field(default_factory=list[float])
     search_cpu_ms: float = 0.0
     others: float = 0.0
@@ -112,56 +99,20 @@ class Server:
     pid: int
 
 
-def measure_speed(server: Server, sets: Sequence[JudgedSet], sizes: Sequence[int]) -> list[Speed]:
-    """Every size: BM25 beside rank-bm25, and up to 100,000 chunks the whole search."""
+def measure_searches(
+    server: Server, sets: Sequence[JudgedSet], sizes: Sequence[int]
+) -> list[Speed]:
+    """A site of each size."""
     texts = Texts(sets)
-    questions = _draw_questions(sets)
+    questions = [one for one, _ in draw_questions(sets, _SEARCHES)]
     results: list[Speed] = []
     for size in sizes:
         speed = Speed(size)
-        _tell(f"{size:,} chunks: made")
-        chunks = list(texts.chunks(size))
-        _measure_bm25(speed, chunks, questions)
-        if size < LARGEST:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_measure_site(speed, server, chunks, [one for one, _ in questions]))
-        del chunks
+        tell(f"{size:,} chunks: made")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_measure_site(speed, server, list(texts.chunks(size)), questions))
         results.append(speed)
     return results
-
-
-def _draw_questions(sets: Sequence[JudgedSet]) -> list[tuple[str, str]]:
-    """Questions with their language, from every set in turn."""
-    found: list[tuple[str, str]] = []
-    for judged in sets:
-        language = Texts([judged]).chunks(1).__next__().language
-        asked = list(judged.questions.values())
-        step = max(1, len(asked) // (_SEARCHES // len(sets)))
-        found += [(one, language) for one in asked[::step]]
-    order = np.random.default_rng(1).permutation(len(found))
-    return [found[at] for at in order]
-
-
-def _measure_bm25(
-    speed: Speed, chunks: Sequence[MadeChunk], questions: Sequence[tuple[str, str]]
-) -> None:
-    before = _resident_mb()
-    started = time.perf_counter()
-    index = Bm25(to_indexed(chunks, "site"))
-    speed.index_s = time.perf_counter() - started
-    speed.resident_mb = _resident_mb() - before
-    speed.index_mb = sum(part.postings.size_bytes for part in index._parts) / 1e6
-    asked = questions[:_QUESTIONS]
-    for _ in range(2):  # the second time counts: the first one stems words and fills caches
-        speed.bm25 = [_time_ms(functools.partial(index.find, one, _LIMIT)) for one, _ in asked]
-    if speed.chunks >= LARGEST:
-        return
-    _tell(f"{speed.chunks:,} chunks: rank-bm25")
-    started = time.perf_counter()
-    reference: Any = rank_bm25.BM25Okapi([chunk.words for chunk in chunks])
-    speed.reference_s = time.perf_counter() - started
-    words = [to_words(one, language) for one, language in asked[:_REFERENCE_QUESTIONS]]
-    speed.reference = [_time_ms(functools.partial(reference.get_scores, one)) for one in words]
 
 
 async def _measure_site(
@@ -171,17 +122,17 @@ async def _measure_site(
     try:
         vectors = make_vectors(len(chunks))
         embedder = MadeVectors(vectors)
-        _tell(f"{speed.chunks:,} chunks: stored")
+        tell(f"{speed.chunks:,} chunks: stored")
         site = await store_site(database, f"{speed.chunks}", embedder.name, chunks, vectors)
-        _tell(f"{speed.chunks:,} chunks: index of the vectors")
+        tell(f"{speed.chunks:,} chunks: index of the vectors")
         started = time.perf_counter()
         await tend_indexes(database)
         speed.vectors_s = time.perf_counter() - started
         speed.vectors_mb = await _size_of_indexes(database)
         searcher = Searcher(database, [embedder], RetrievalSettings())
-        _tell(f"{speed.chunks:,} chunks: searches")
+        tell(f"{speed.chunks:,} chunks: searches")
         speed.load = await _search_ms(searcher, site, questions[0])
-        for question in questions[:_QUESTIONS]:  # what PostgreSQL reads from its files once
+        for question in questions[:_WARM_UP]:  # what PostgreSQL reads from its files once
             await searcher.find(site, question)
         timings: list[dict[str, float]] = []
         # The texts made here are no garbage, and looking through them would stop the event loop.
@@ -288,12 +239,6 @@ async def _size_of_indexes(database: Database) -> float:
 def to_tables(results: Sequence[Speed]) -> list[str]:
     """A column for each size."""
     found: list[tuple[str, Callable[[Speed], str]]] = [
-        ("BM25 p50 / p99 ms", lambda one: _spread(one.bm25)),
-        ("rank-bm25 get_scores p50 ms", lambda one: _spread(one.reference)),
-        ("rank-bm25 / BM25", lambda one: _ratio(one)),
-        ("postings made s", lambda one: show(one.index_s)),
-        ("rank-bm25 made s", lambda one: show(one.reference_s) if one.reference else "-"),
-        ("postings MB", lambda one: show(one.index_mb)),
         ("whole search p50 / p99 ms", lambda one: _spread(one.hybrid)),
         ("processor ms of a search", lambda one: show(one.search_cpu_ms) if one.hybrid else "-"),
         ("other programs, share of cores", lambda one: show(one.others) if one.hybrid else "-"),
@@ -324,10 +269,7 @@ def to_rows(results: Sequence[Speed]) -> list[Row]:
     for one in results:
         if one.chunks != SIZES[-1]:
             continue
-        ratio = statistics.median(one.reference) / statistics.median(one.bm25)
-        times = f"{statistics.median(one.bm25):.2f} ms, {ratio:,.0f} x faster"
-        rows.append(Row("BM25, 100k chunks", times, ">= 100 x rank-bm25", ratio >= 100))
-        p50, p99 = _percentile(one.hybrid, 0.5), _percentile(one.hybrid, 0.99)
+        p50, p99 = percentile(one.hybrid, 0.5), percentile(one.hybrid, 0.99)
         spread = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
         target = "p50 <= 10 ms, p99 <= 40 ms"
         reached = p50 <= 10 and p99 <= 40
@@ -341,34 +283,8 @@ def to_rows(results: Sequence[Speed]) -> list[Row]:
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
-    return f"{_percentile(values, 0.5):.2f} / {_percentile(values, 0.99):.2f}"
+    return f"{percentile(values, 0.5):.2f} / {percentile(values, 0.99):.2f}"
 
 
 def _worst(values: Sequence[float]) -> str:
-    return f"{_percentile(values, 0.99):.1f} / {max(values):.1f}" if values else "-"
-
-
-def _ratio(one: Speed) -> str:
-    if not one.reference:
-        return "-"
-    return f"{statistics.median(one.reference) / statistics.median(one.bm25):,.0f} x"
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def _time_ms(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
-
-
-def _resident_mb() -> float:
-    gc.collect()
-    return rss_bytes([os.getpid()]) / 1e6
-
-
-def _tell(what: str) -> None:
-    print(what, file=sys.stderr)
+    return f"{percentile(values, 0.99):.1f} / {max(values):.1f}" if values else "-"
