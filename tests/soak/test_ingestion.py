@@ -1,0 +1,188 @@
+"""Workers killed again and again while they take files in: each chunk is there exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from tests.factories import make_site
+from tests.servers import clean_environment
+
+from sitebrook.access.sites import Site
+from sitebrook.db.engine import Database
+from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.loaders import RawDocument
+from sitebrook.ingestion.parsing import ReadRequest, read
+from sitebrook.jobs.following import wait_for_end
+from sitebrook.jobs.job import ENDED, Status
+from sitebrook.parts import Parts
+from sitebrook.retrieval.stored_postings import Scope, list_postings, load_postings
+from sitebrook.settings import Settings
+from sitebrook.wiring.process import build_parts
+
+_KILLS = 50
+_FILES = 60
+_LONGEST_S = 5.0
+_SOON_S = 120
+# A lost worker is noticed sooner than in use; what it did is done over in the same way.
+_QUICK = {
+    "SITEBROOK_JOB_HEARTBEAT_S": "0.2",
+    "SITEBROOK_JOB_STALLED_S": "1",
+    "SITEBROOK_JOB_POLL_S": "0.1",
+}
+_CHUNKS = """
+    SELECT document.source, chunk.position, chunk.text, chunk.number
+    FROM chunk JOIN document ON document.id = document_id WHERE document.site_id = :site_id
+    ORDER BY document.source, chunk.position
+"""
+_WITHOUT_VECTOR = """
+    SELECT count(*) FROM chunk FULL JOIN embedding ON chunk_id = chunk.id
+    WHERE chunk.id IS NULL OR chunk_id IS NULL
+"""
+_WRONG_COUNT = """
+    SELECT count(*) FROM document
+    WHERE chunks <> (SELECT count(*) FROM chunk WHERE document_id = document.id)
+"""
+_KEPT = "SELECT count(*) FROM staged_file WHERE content IS NOT NULL"
+
+
+@pytest.fixture
+async def parts(database_url: str) -> AsyncIterator[Parts]:
+    """The parts of a process that sends files and runs no jobs."""
+    made = build_parts(Settings.load({"DATABASE_URL": database_url}))
+    async with made.running():
+        yield made
+
+
+@contextlib.contextmanager
+def _worker(url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """``sitebrook worker`` as an operator starts it; killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sitebrook", "worker"],
+        env={**clean_environment(), **_QUICK, "DATABASE_URL": url},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _edition(number: int) -> list[RawDocument]:
+    """The same files with another text and other lengths each time."""
+    return [
+        RawDocument(
+            f"{file}.md",
+            "\n\n".join(
+                [f"# Page {file}"]
+                + [
+                    f"## Part {part}\n\n" + f"Edition {number} of page {file} tells {part}. " * 30
+                    for part in range(5 + (file + number) % 7)
+                ]
+            ),
+        )
+        for file in range(_FILES)
+    ]
+
+
+def _expected(documents: Sequence[RawDocument], settings: Settings) -> list[tuple[str, int, str]]:
+    """Each chunk that there should be: its document, its place and its text."""
+    sizes = ChunkSizes(settings.retrieval.chunk_characters, settings.retrieval.overlap_characters)
+    found: list[tuple[str, int, str]] = []
+    for raw in documents:
+        assert isinstance(raw.content, str)
+        asked = ReadRequest(
+            source=raw.source,
+            content=raw.content.encode(),
+            is_text=True,
+            media_type=None,
+            title=None,
+            url=None,
+            language="en",
+            max_characters=settings.limits.document_characters,
+            sizes=sizes,
+        )
+        found += [(raw.source, at, one.text) for at, one in enumerate(read(asked).chunks)]
+    return sorted(found)
+
+
+async def _scalar(database: Database, statement: str) -> Any:
+    async with database.begin() as connection:
+        return (await connection.execute(sa.text(statement))).scalar_one()
+
+
+async def _check_stored(database: Database, site: Site, documents: list[RawDocument]) -> None:
+    """Texts, vectors and keywords of every chunk, and of no other, each once."""
+    async with database.begin() as connection:
+        rows = (await connection.execute(sa.text(_CHUNKS), {"site_id": site.id})).all()
+        scope = Scope(site.id)
+        stored = await load_postings(connection, list(await list_postings(connection, scope)))
+    assert [tuple(row)[:3] for row in rows] == _expected(documents, Settings.load({}))
+    assert await _scalar(database, _WITHOUT_VECTOR) == 0
+    assert await _scalar(database, _WRONG_COUNT) == 0
+    assert await _scalar(database, _KEPT) == 0
+    gone = np.concatenate([one.removed for one in stored.values()])
+    numbers = np.concatenate([one.numbers for one in stored.values()])
+    left = numbers[~np.isin(numbers, gone)]
+    assert sorted(left.tolist()) == sorted(row.number for row in rows)
+
+
+async def _attempt(database: Database, job_id: str, after: int) -> int | None:
+    """The attempt behind ``after`` when it runs; None when the job has ended."""
+    query = sa.text("SELECT status, attempt FROM job WHERE id = :id")
+    async with asyncio.timeout(_SOON_S):
+        while True:
+            async with database.begin() as connection:
+                row = (await connection.execute(query, {"id": job_id})).one()
+            if Status(row.status) in ENDED:
+                return None
+            if row.status == "running" and row.attempt > after:
+                return int(row.attempt)
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.soak
+async def test_50_kills_over_ingestions_leave_every_chunk_once(
+    parts: Parts, database: Database
+) -> None:
+    generator = random.Random(11)
+    site = await make_site(database)
+    kills = edition = 0
+    restarted = 0
+    while kills < _KILLS:
+        documents = _edition(edition)
+        edition += 1
+        sent = await parts.intake.send(site, documents)
+        attempt = 0
+        while True:
+            with _worker(database.url):
+                found = await _attempt(database, sent.job_id, attempt)
+                if found is None:
+                    break
+                attempt = found
+                if kills == _KILLS:
+                    await wait_for_end(
+                        database, parts.events, site.id, sent.job_id, timeout_s=_SOON_S
+                    )
+                    break
+                await asyncio.sleep(generator.uniform(0, _LONGEST_S))
+            kills += 1
+        job = await wait_for_end(database, parts.events, site.id, sent.job_id, timeout_s=0)
+        assert job.status is Status.SUCCEEDED, job
+        # What was stored before a kill, but not noted, is found unchanged by the next attempt.
+        done = job.result["added" if edition == 1 else "replaced"] + job.result["unchanged"]
+        assert done == _FILES, job.result
+        restarted += attempt - 1
+        await _check_stored(database, site, documents)
+    assert restarted > _KILLS / 2
