@@ -122,8 +122,8 @@ def to_missing(page: list[Any], seq: int, ring: Ring) -> list[Event]:
     found: list[Event] = []
     for _, fields in page:
         attempt, first, events = entries.decode(fields[1])
-        if attempt != ring.attempt:
-            return []
+        if first >= ring.first or attempt != ring.attempt:
+            break
         if found and first > found[-1].seq + 1:
             found = []
         have = found[-1].seq if found else seq

@@ -26,12 +26,12 @@ async def take(log: EventLog, count: int, after: str | None = None) -> list[Even
         return [await anext(reader) for _ in range(count)]
 
 
-async def written(log: EventLog, stream: str = STREAM) -> None:
-    """Returns once readers find the stream."""
+async def written(log: EventLog, stream: str = STREAM, after: str | None = None) -> None:
+    """Returns once readers find the stream, and it has come to the position."""
     async with asyncio.timeout(20):
         while True:
             try:
-                async with log.read(stream):
+                async with log.read(stream, after):
                     return
             except NotFound:
                 await asyncio.sleep(0.002)
@@ -84,6 +84,17 @@ async def test_a_reader_goes_on_behind_every_position(sides: Sides) -> None:
         expected = [*range(seq + 1, 41)]
         assert texts(await read(sides.reading, f"1-{seq}")) == expected
     assert await read(sides.reading, "1-41") == []
+
+
+async def test_who_comes_later_may_begin_earlier(sides: Sides) -> None:
+    writer = sides.writing.writer(STREAM)
+    for number in range(1, 41):
+        writer.emit(DELTA, number)
+        await asyncio.sleep(0.007)
+    writer.close()
+    await written(sides.reading, after="1-30")
+    for seq in (20, 10, 3, 0):
+        assert texts(await read(sides.reading, f"1-{seq}")) == [*range(seq + 1, 41)]
 
 
 async def test_batches_hold_what_has_arrived_and_end_empty(sides: Sides) -> None:
