@@ -172,17 +172,22 @@ class Watch:
         absent = [owner for owner, lease in zip(owners, leases, strict=True) if lease is None]
         self._absent = {owner: self._absent.get(owner, now) for owner in absent}
         for owner, since in tuple(self._absent.items()):
-            if now - since >= self._confirm_s:
+            if now - since < self._confirm_s:
+                continue
+            # Dealing with the one before may have taken a while.
+            if await self._connection.execute("GET", self._registry.lease(owner)) is None:
                 await self._sweep(owner)
 
     async def _sweep(self, owner: str) -> None:
+        for stream in self._followed.running_of(owner):
+            await self._mark(owner, stream)
+        if not self._listeners:
+            return  # others are told what is lost, and do something about it
         lock = ("SET", self._registry.sweep, self._own, "NX", "EX", _SWEEP_LOCK_S)
         if not await self._connection.execute(*lock):
             return
         key = self._registry.streams(owner)
         try:
-            for stream in self._followed.running_of(owner):
-                await self._mark(owner, stream)
             is_left = False
             while not is_left and (
                 page := await self._connection.execute("SRANDMEMBER", key, _PAGE)

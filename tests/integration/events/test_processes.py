@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from tests.fakes.redis_server import RedisServer, running_redis
-from tests.integration.events.conftest import SETTINGS
+from tests.integration.events.conftest import SETTINGS, redis_log
 from tests.integration.events.peer import Peer, Peers, Seen
 
 from sitebrook.events.log import DELTA, END, LOST, RESET, to_stream
@@ -127,6 +127,26 @@ async def test_one_process_is_told_what_a_killed_one_left_behind(
         await asyncio.sleep(0.05)
         told = [name for peer in four[1:] for name in await peer.lost() if name in names]
     assert sorted(told) == sorted(names)
+
+
+async def test_what_is_lost_waits_for_a_process_that_deals_with_it(
+    redis_server: RedisServer, stream: str
+) -> None:
+    processes = Peers(redis_server.url, _SETTINGS)
+    try:
+        async with asyncio.timeout(20), redis_log(redis_server, _SETTINGS) as idle:
+            (writer,) = await processes.take(1)
+            await writer.write(stream, count=10**6, pace_s=0.01)
+            await writer.read(stream, None, 1)
+            while not redis_server.command("EXISTS", f"sb:ev:{{{stream}}}"):
+                await asyncio.sleep(0.002)
+            async with idle.read(stream) as reader:
+                writer.kill()
+                assert [event.kind async for event in reader][-1] == LOST
+            (other,) = await processes.take(1)
+            assert await until_lost(other) == [stream]
+    finally:
+        await processes.stop()
 
 
 async def test_a_paused_writer_that_comes_back_too_late_writes_nothing(
