@@ -10,6 +10,7 @@ from sitebrook.access.gate import Gate
 from sitebrook.access.limits import ProcessLimiter
 from sitebrook.access.redis_limits import RedisLimiter
 from sitebrook.chat.conversations import Conversations
+from sitebrook.chat.lost_answers import LostAnswers
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.chat.service import ChatParts, ChatService
 from sitebrook.chat.standalone import FollowUps
@@ -92,6 +93,7 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
         return parts
 
     jobs = build_jobs(settings, events, open_parts)
+    events.on_lost(LostAnswers(events, writer).settle)
     metrics = _build_metrics(settings, _Watched(database, writer, redis, events, questions))
     jobs.observer = metrics
     worker = _build_worker(settings, jobs) if serves else None
