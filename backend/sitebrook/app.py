@@ -11,6 +11,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from sitebrook.api import (
+    answers,
     chat,
     documents,
     embeddings,
@@ -49,6 +50,8 @@ from sitebrook.wiring.process import build_parts, build_tracing
 _HANDLERS: Final = (
     chat.chat_completions,
     simple.simple_stream,
+    answers.resume_answer,
+    answers.cancel_answer,
     models.list_models,
     models.read_model,
     embeddings.create_embeddings,

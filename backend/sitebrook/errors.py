@@ -14,6 +14,7 @@
         ├── NotPermitted          the key may not do this, or not from this origin
         ├── NotFound              no such thing for this caller
         │   └── ModelNotFound     no such model for this caller's site
+        ├── Cancelled             what it was about was stopped by its caller
         ├── LimitReached          too many requests or streams; retry_after_s says when
         └── Unavailable           something we need does not answer; trying later may help
             ├── RedisAway         Redis does not answer, or takes no writes
@@ -112,6 +113,12 @@ class ModelNotFound(NotFound):
     """No model by that name for this caller's site."""
 
     code = "model_not_found"
+
+
+class Cancelled(RequestError):
+    """What the request was about was stopped by its caller."""
+
+    code = "cancelled"
 
 
 class LimitReached(RequestError):

@@ -55,6 +55,39 @@ _READ = """async ({ key, asked, closes }) => {
   return seen;
 }"""
 
+_PAGE = Path(__file__).parents[2] / "backend/sitebrook/demo/documents/chat-api.md"
+# Asks as a visitor, leaves after the third piece, and reads on as the documentation does.
+_READ_ON = """async ({ key, question }) => {
+  const post = (path, bearer, body, more) => fetch(path, {
+    method: "POST",
+    headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json", ...more },
+    body: JSON.stringify(body),
+  });
+  const { token } = await (await post("/api/visitors", key, {})).json();
+  const resumed = { "x-sitebrook-resume": "1" };
+  const answer = await post("/api/chat/stream", token, { question }, resumed);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let first = "";
+  while (first.split("\\n\\n").length < 4) {
+    first += (await reader.read()).value;
+  }
+  await reader.cancel();
+  const blocks = first.split("\\n\\n").slice(0, -1);
+  const last = blocks.at(-1).match(/^id: (.*)$/m)[1];
+  const id = answer.headers.get("x-answer-id");
+  const read = (after) => new Promise((resolve) => {
+    const frames = [];
+    follow(id, token, (data) => {
+      frames.push(data);
+      if (data === "[DONE]") {
+        resolve(frames);
+      }
+    }, after);
+  });
+  const begun = blocks.map((block) => block.match(/^data: (.*)$/m)[1]);
+  return { begun, rest: await read(last), whole: await read() };
+}"""
+
 
 async def _read(page: Page, key: str, *, closes: bool, **asked: str) -> Any:
     asked = {"question": _QUESTION, **asked}
@@ -112,3 +145,18 @@ async def test_event_source_shows_why_an_answer_broke_off(
         assert (seen["opened"], seen["done"]) == (1, 0)
         refused = await _read(page, server.secret_key, closes=True, model="none")
         assert (refused["opened"], refused["states"]) == (0, [2])
+
+
+async def test_the_documented_way_to_read_on_gets_the_rest(
+    server: RunningServer, page: Page, watch: Watch
+) -> None:
+    snippets = _PAGE.read_text("utf-8").split("```js\n")[1:]
+    (follow,) = (one.partition("```")[0] for one in snippets if "function follow" in one)
+    await page.goto(f"{server.url}/demo")
+    follow = follow.replace("https://chat.example.com", server.url)
+    asked = {"key": server.publishable_key, "question": _QUESTION}
+    seen = await page.evaluate(f"(asked) => {{ {follow}; return ({_READ_ON})(asked); }}", asked)
+    assert seen["begun"]
+    assert seen["rest"]
+    assert seen["begun"] + seen["rest"] == seen["whole"]
+    assert watch.problems == []

@@ -161,6 +161,23 @@ class Gate:
         role = key.role if holder.visitor_id is None else "visitor"
         return Caller(site, key.id, role, origin or holder.origin, holder.visitor_id)
 
+    async def find_reader(self, credentials: Credentials, path: str, ticket: str | None) -> Caller:
+        """The caller of a GET that opens the stream at ``path``: by ticket, else by header.
+
+        Raises as ``find_caller`` and ``find_ticket_holder``.
+        """
+        if ticket is not None:
+            return await self.find_ticket_holder(ticket, path, credentials)
+        caller = await self.find_caller(credentials)
+        if caller.role == "publishable":
+            # Any page can make a browser GET this address, and same-origin GETs carry no Origin.
+            raise NotPermitted(
+                "A GET with a publishable key needs a visitor token, or a ticket of POST "
+                "/api/tickets.",
+                code="ticket_required",
+            )
+        return caller
+
     async def is_known_origin(self, origin: str) -> bool:
         """Whether any site allows the origin, which is all that a preflight can be asked."""
         return origin in await self._origins.load("", self._read_origins)

@@ -22,6 +22,7 @@ from sitebrook.api.http import (
 )
 from sitebrook.api.latency import timings_of
 from sitebrook.api.questions import to_question
+from sitebrook.api.resuming import CHUNKS, resumed_head
 from sitebrook.api.schemas.chat import ChatRequest, Retrieval
 from sitebrook.api.store_wire import to_filter
 from sitebrook.chat.question import Question
@@ -46,7 +47,8 @@ async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, send, question)
         if wire.stream:
             usage = wire.stream_options is not None and wire.stream_options.include_usage
-            await exchange.stream(ChunkFormat(includes_usage=usage))
+            resumed = resumed_head(scope, question.caller, CHUNKS, includes_usage=usage)
+            await exchange.stream(ChunkFormat(includes_usage=usage), resumed)
         else:
             await exchange.run(_answer(exchange, send))
     except ClientLeft:

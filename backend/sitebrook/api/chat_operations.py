@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sitebrook.api.answers import OPERATION_PATH as ANSWER_PATH
 from sitebrook.api.chat import PATH as CHAT_PATH
 from sitebrook.api.schemas.chat import ChatCompletion, ChatRequest
 from sitebrook.api.schemas.errors import ErrorResponse
@@ -39,6 +40,7 @@ def chat_paths() -> dict[str, Any]:
     return {
         CHAT_PATH: {"post": _chat_operation()},
         SIMPLE_PATH: {"get": _simple_get(), "post": _simple_post()},
+        ANSWER_PATH: {"get": _resume_get()},
     }
 
 
@@ -109,6 +111,46 @@ def _simple_get() -> dict[str, Any]:
             for name, schema in properties.items()
         ],
         "responses": _responses(_simple_stream()),
+    }
+
+
+def _resume_get() -> dict[str, Any]:
+    return {
+        "tags": ["chat"],
+        "summary": "Read on in an answer",
+        "description": (
+            "The rest of an answer that was asked for with `X-Sitebrook-Resume: 1`, as it goes on "
+            "or after its end, in the frames that its first client gets. It takes a secret key, "
+            "the visitor token that asked, or a ticket for this path. A frame with "
+            '`"snapshot": true` says that what was read before does not count, because the whole '
+            "text follows."
+        ),
+        "operationId": "ResumeAnswer",
+        "parameters": [
+            _parameter("answer_id", "path", "From `x-answer-id`.", is_required=True),
+            _parameter("Last-Event-ID", "header", "The `id` of the last frame that was read."),
+            _parameter("after", "query", "The same, for clients that cannot send a header."),
+            _parameter("ticket", "query", _PARAMETERS["ticket"]),
+        ],
+        "responses": {
+            **_responses({"text/event-stream": {"schema": {"type": "string"}}}),
+            "404": {
+                "description": "No such answer of this caller, or it ended too long ago",
+                "content": {"application/json": {"schema": _refers(ErrorResponse)}},
+            },
+        },
+    }
+
+
+def _parameter(
+    name: str, place: str, description: str, *, is_required: bool = False
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": is_required,
+        "description": description,
+        "schema": {"type": "string"},
     }
 
 

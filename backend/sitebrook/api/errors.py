@@ -29,6 +29,7 @@ _STATUS: Final[tuple[tuple[type[errors.RequestError], int, str], ...]] = (
     (errors.NotAuthenticated, 401, "authentication_error"),
     (errors.NotPermitted, 403, "permission_error"),
     (errors.NotFound, 404, "invalid_request_error"),
+    (errors.Cancelled, 400, "invalid_request_error"),
     (errors.LimitReached, 429, "rate_limit_error"),
     (errors.ProviderNotAsked, 503, "provider_error"),
     (errors.ProviderError, 502, "provider_error"),

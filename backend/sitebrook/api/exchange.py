@@ -14,18 +14,17 @@ from sitebrook.api.connection import connection_of
 from sitebrook.api.errors import ErrorReply, to_reply
 from sitebrook.api.http import ClientLeft, address_of, parts_of, ticker_of
 from sitebrook.api.latency import timings_of
+from sitebrook.api.log_streams import KEEP_ALIVE, STREAM_HEADERS
+from sitebrook.api.resuming import answer_cancelled, to_numbered
 from sitebrook.chat.answer import Answer, AnswerEvent, AnswerOrigin
+from sitebrook.chat.answer_log import AnswerHead, AnswerLog
 from sitebrook.chat.question import Question
-from sitebrook.errors import RequestError
+from sitebrook.errors import Cancelled, RequestError
 from sitebrook.ids import new_id
 from sitebrook.providers.protocol import Delta, Finish
+from sitebrook.telemetry.latency import Outcome
 
-KEEP_ALIVE: Final = b": keep-alive\n\n"
-_STREAM_HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-)
+_RESUMED_PATIENCE_S: Final = 2.0
 
 
 class StreamFormat(Protocol):
@@ -37,6 +36,10 @@ class StreamFormat(Protocol):
 
     def encode(self, event: AnswerEvent) -> bytes:
         """The frames of an event, empty when it is not shown."""
+        ...
+
+    def restart(self) -> bytes:
+        """The frame that says that what came before does not count, and all of it follows."""
         ...
 
     def end(self) -> bytes:
@@ -51,8 +54,9 @@ class StreamFormat(Protocol):
 class Exchange:
     """One request that is being answered; whatever ends it early goes through here.
 
-    A client that leaves, and ``break_off``, cancel the task that handles the request, which closes
-    the upstream.
+    ``break_off``, and a client that leaves, cancel the task that handles the request, which closes
+    the upstream. An answer that can be resumed goes on without the client: its events are in the
+    log, and they carry their positions.
     """
 
     def __init__(self, scope: Scope, send: Send, question: Question) -> None:
@@ -71,6 +75,9 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._sent_at = 0.0
         self._has_begun = False
+        self._events = parts.events
+        self._head: AnswerHead | None = None
+        self._log: AnswerLog | None = None
         self._task: asyncio.Task[None] | None = None
         self._broken_off: RequestError | None = None
 
@@ -92,14 +99,14 @@ class Exchange:
         """
         self._task = task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
         connection = self._connection
-        connection.on_left = task.cancel
+        connection.on_left = self._leave
         try:
             if connection.is_lost:
-                task.cancel()
+                self._leave()
             with self._open_answers.enter(self.break_off):
                 await self._admit(work)
         except asyncio.CancelledError:
-            if self._broken_off is not None and not connection.is_lost:
+            if self._broken_off is not None and (self._head or not connection.is_lost):
                 task.uncancel()
                 raise self._broken_off from None
             if not connection.is_lost:
@@ -133,12 +140,14 @@ class Exchange:
         finally:
             await self._limiter.close(self._allowances)
 
-    async def stream(self, form: StreamFormat) -> None:
+    async def stream(self, form: StreamFormat, head: AnswerHead | None = None) -> None:
         """Sends the answer delta by delta; a failure after the first byte is one error frame.
 
-        The first byte is the first delta, or a keep-alive when that does not come soon. Raises
-        what refuses the question as long as nothing was sent, ClientLeft when the client left.
+        The first byte is the first delta, or a keep-alive when that does not come soon. With
+        ``head`` the answer can be resumed. Raises what refuses the question as long as nothing was
+        sent, ClientLeft when the client left.
         """
+        self._head = head
         early = self._loop.call_later(self._clocks.early_start_s, self._start_early)
         try:
             last = await self._tell(form)
@@ -149,11 +158,16 @@ class Exchange:
         finally:
             self._has_begun = True  # an early start would come too late
             early.cancel()
+            if self._log is not None:
+                self._log.abandon()  # unless it was closed
             self._ticker.discard(self)
 
     def tick(self, now: float) -> None:
         """Shows a sign of life after a silence, and drops a client that reads nothing."""
-        self._connection.drop_if_stuck(now, self._clocks.slow_reader_s)
+        patience_s = self._clocks.slow_reader_s
+        if self._log is not None:  # it holds up the answer for others, and can come back
+            patience_s = min(patience_s, _RESUMED_PATIENCE_S)
+        self._connection.drop_if_stuck(now, patience_s)
         if now - self._sent_at >= self._clocks.keep_alive_s and not self._connection.is_full:
             self._write(KEEP_ALIVE)
 
@@ -164,15 +178,28 @@ class Exchange:
         except ClientLeft:
             raise
         except Exception as error:
+            reply = to_reply(error)
+            if self._log is not None:
+                self._log.fail(reply.encode())
             if not self._has_begun:
                 raise
-            self.timings.outcome = "interrupted" if self.timings.deltas else "error"
-            return form.encode_error(to_reply(error))
+            self.timings.outcome = self._outcome_of(error)
+            return form.encode_error(reply)
+        if self._log is not None:
+            self._log.close()
         return form.end()
+
+    def _outcome_of(self, error: Exception) -> Outcome:
+        if isinstance(error, Cancelled):
+            return "cancelled"
+        return "interrupted" if self.timings.deltas else "error"
 
     async def _relay(self, form: StreamFormat) -> None:
         answer = await self.start()
         form.begin(answer.origin)
+        self._open_log()
+        if self._log is not None:
+            self._log.begin(answer.origin)
         connection = self._connection
 
         def show_at_once() -> None:
@@ -192,9 +219,24 @@ class Exchange:
     def _to_frames(self, batch: list[AnswerEvent], form: StreamFormat) -> bytes:
         """The frames of events, which count as given to the client."""
         self.note(batch)
+        log = self._log
+        if log is not None:
+            return b"".join([to_numbered(form.encode(one), log.add(one)) for one in batch])
         if len(batch) == 1:
             return form.encode(batch[0])
         return b"".join(map(form.encode, batch))
+
+    def _leave(self) -> None:
+        """The client is gone."""
+        if self._head is None and self._task is not None:
+            self._task.cancel()
+
+    def _open_log(self) -> None:
+        """Makes an answer that can be resumed known, before its id is."""
+        if self._head is not None and self._log is None:
+            site_id = self._question.caller.site.id
+            self._log = AnswerLog(self._events, site_id, self.answer_id, self._head)
+            self._log.on_cancel(lambda: self.break_off(answer_cancelled()))
 
     async def _begin(self) -> None:
         # So that sending the head waits for nothing, and no frame can come before it.
@@ -203,9 +245,10 @@ class Exchange:
         if self._has_begun:
             return
         self._has_begun = True
+        self._open_log()
         self._sent_at = self._loop.time()
         self._ticker.add(self)
-        headers = [*_STREAM_HEADERS, (b"x-answer-id", self.answer_id.encode())]
+        headers = [*STREAM_HEADERS, (b"x-answer-id", self.answer_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def _start_early(self) -> None:

@@ -20,6 +20,7 @@ from sitebrook.api.schemas.chat import (
     UrlCitation,
 )
 from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
+from sitebrook.chat.answer_log import is_plain
 from sitebrook.chat.citations import Citation
 from sitebrook.providers.protocol import (
     Delta,
@@ -73,6 +74,11 @@ class ChunkFormat:
         annotations = _ENCODE({"annotations": to_annotations(event)})
         more = b',"citations":' + _ENCODE(event.citations)
         return self._choice(event.index, annotations, more=more)
+
+    def restart(self) -> bytes:
+        """A chunk without choices: what came before does not count, all of it follows."""
+        self._plain_heads.clear()
+        return self._head + b',"choices":[],"snapshot":true' + self._tail
 
     def end(self) -> bytes:
         """OpenAI's mark of a whole stream."""
@@ -135,13 +141,6 @@ class ChunkFormat:
         if not self._includes_usage:
             return b""
         return self._head + b',"choices":[],"usage":' + _ENCODE(to_wire_usage(usage)) + b"}\n\n"
-
-
-def is_plain(delta: Delta) -> bool:
-    """Whether the delta is text and nothing beside it."""
-    return not (
-        delta.tool_calls or delta.refusal or delta.reasoning_content or delta.logprobs is not None
-    )
 
 
 def to_annotations(cited: Cited) -> tuple[Annotation, ...]:

@@ -9,25 +9,22 @@ from litestar import asgi
 from litestar.exceptions import MethodNotAllowedException
 from litestar.types import Receive, Scope, Send
 
-from sitebrook.access.gate import Caller
 from sitebrook.api.errors import ErrorReply
 from sitebrook.api.exchange import Exchange
 from sitebrook.api.http import (
     ClientLeft,
-    RequestHead,
     head_of,
     method_of,
     parts_of,
     read_json,
 )
 from sitebrook.api.latency import timings_of
+from sitebrook.api.resuming import SIMPLE, resumed_head
 from sitebrook.api.schemas.simple import ContentFrame, LastFrame, SimpleRequest
 from sitebrook.api.simple_questions import from_parameters, from_simple, to_parameters
 from sitebrook.chat.answer import AnswerEvent, AnswerOrigin, Cited
 from sitebrook.chat.citations import Citation
 from sitebrook.chat.question import Question
-from sitebrook.errors import NotPermitted
-from sitebrook.parts import Parts
 from sitebrook.providers.protocol import Delta, Finish
 
 PATH: Final = "/api/chat/stream"
@@ -45,7 +42,8 @@ async def simple_stream(scope: Scope, receive: Receive, send: Send) -> None:
         raise MethodNotAllowedException(headers={"allow": "GET, POST"})
     try:
         question = await _read_question(scope, receive)
-        await Exchange(scope, send, question).stream(SimpleFormat())
+        head = resumed_head(scope, question.caller, SIMPLE)
+        await Exchange(scope, send, question).stream(SimpleFormat(), head)
     except ClientLeft:
         timings.outcome = "cancelled"
 
@@ -77,6 +75,10 @@ class SimpleFormat:
             return _to_frame(last)
         return b""
 
+    def restart(self) -> bytes:
+        """A frame that says that what came before does not count, and all of it follows."""
+        return b'data: {"content":"","snapshot":true}\n\n'
+
     def end(self) -> bytes:
         """The mark of a whole stream."""
         return b"data: [DONE]\n\n"
@@ -96,7 +98,7 @@ async def _read_question(scope: Scope, receive: Receive) -> Question:
     limits = parts.settings.limits
     if method_of(scope) == "GET":
         parameters = to_parameters(scope["query_string"])
-        caller = await _find_reader(parts, head, parameters.get("ticket"))
+        caller = await parts.gate.find_reader(head.to_credentials(), PATH, parameters.get("ticket"))
         timings_of(scope).site_id = caller.site.id
         wire = from_parameters(parameters)
     else:
@@ -104,18 +106,3 @@ async def _read_question(scope: Scope, receive: Receive) -> Question:
         timings_of(scope).site_id = caller.site.id
         wire = await read_json(receive, head, _DECODER, max_bytes=limits.body_bytes)
     return from_simple(wire, caller, base_url=head.own_origin, limits=limits)
-
-
-async def _find_reader(parts: Parts, head: RequestHead, ticket: str | None) -> Caller:
-    """The caller of a GET: by ticket, else by header."""
-    credentials = head.to_credentials()
-    if ticket is not None:
-        return await parts.gate.find_ticket_holder(ticket, PATH, credentials)
-    caller = await parts.gate.find_caller(credentials)
-    if caller.role == "publishable":
-        # Any page can make a browser GET this address, and same-origin GETs carry no Origin.
-        raise NotPermitted(
-            "A GET with a publishable key needs a visitor token, or a ticket of POST /api/tickets.",
-            code="ticket_required",
-        )
-    return caller

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from litestar import Request, post
 from litestar.datastructures import ResponseHeader
@@ -14,7 +15,10 @@ from sitebrook.access.limits import allowance_of_address
 from sitebrook.api.bodies import check_json
 from sitebrook.api.http import address_of
 from sitebrook.api.schemas.tickets import TicketRequest, TicketResponse
+from sitebrook.errors import InvalidRequest
 from sitebrook.parts import Parts
+
+_STREAMS: Final = re.compile(r"/api/chat/stream|/api/answers/[a-z]+_[0-9A-Za-z]{22}/stream")
 
 
 @post(
@@ -32,6 +36,12 @@ async def issue_ticket(
 ) -> TicketResponse:
     """A ticket with the rights of the key or visitor token that asks; it opens one stream once."""
     asked = data or TicketRequest()
+    if not _STREAMS.fullmatch(asked.path):
+        raise InvalidRequest(
+            "path can be /api/chat/stream or /api/answers/{id}/stream.",
+            param="path",
+            code="invalid_value",
+        )
     if not caller.has_secret_key:
         allowance = allowance_of_address(address_of(request.scope), parts.settings.limits)
         await parts.limiter.count([allowance])

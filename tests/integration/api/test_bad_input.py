@@ -161,8 +161,11 @@ def test_a_publishable_key_reaches_only_what_pages_need(
         reply = _send(api, method, path, api.site.page)
         if path.startswith("/api/conversations/"):
             assert_is_error(reply, 404, "conversation_not_found")
+        elif path.startswith("/api/answers/") and method == "POST":
+            assert_is_error(reply, 404, "answer_not_found")
         else:
-            code = "ticket_required" if path == SIMPLE else "secret_key_required"
+            is_stream = path == SIMPLE or path.startswith("/api/answers/")
+            code = "ticket_required" if is_stream else "secret_key_required"
             assert_is_error(reply, 403, code)
 
 

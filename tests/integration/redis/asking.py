@@ -19,6 +19,11 @@ class Reply:
     body: bytes
 
     @property
+    def json(self) -> Any:
+        """Its body."""
+        return json.loads(self.body)
+
+    @property
     def code(self) -> str | None:
         """The code of its error."""
         return json.loads(self.body)["error"]["code"]

@@ -30,6 +30,7 @@ _STATUS = {
     errors.NotPermitted: 403,
     errors.NotFound: 404,
     errors.ModelNotFound: 404,
+    errors.Cancelled: 400,
     errors.LimitReached: 429,
     errors.Unavailable: 503,
     errors.EmbedderSwitched: 503,

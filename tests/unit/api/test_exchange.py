@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,16 +10,19 @@ from typing import Any
 import pytest
 
 from sitebrook.access.limits import ProcessLimiter
-from sitebrook.api.exchange import KEEP_ALIVE, Exchange
+from sitebrook.api.exchange import Exchange
 from sitebrook.api.frames import ChunkFormat
 from sitebrook.api.http import ClientLeft
+from sitebrook.api.log_streams import KEEP_ALIVE
 from sitebrook.api.simple import SimpleFormat
 from sitebrook.api.ticker import Ticker
 from sitebrook.chat.answer import Answer, AnswerOrigin
+from sitebrook.chat.answer_log import AnswerHead, stream_of, to_head
 from sitebrook.chat.open_answers import OpenAnswers
 from sitebrook.errors import InvalidRequest, Unavailable
+from sitebrook.events.ring_log import RingLog
 from sitebrook.providers.protocol import Delta, Finish
-from sitebrook.settings import LimitSettings, ServerSettings
+from sitebrook.settings import EventSettings, LimitSettings, ServerSettings
 
 
 class _Stream:
@@ -67,6 +71,7 @@ class _Connection:
 
     is_full = False
     is_lost = False
+    patience_s = 0.0
     on_left: Callable[[], object] | None = None
 
     def __init__(self) -> None:
@@ -87,6 +92,7 @@ class _Connection:
         self.is_read.clear()
 
     def drop_if_stuck(self, now: float, patience_s: float) -> None:
+        self.patience_s = patience_s
         if self.is_full:
             self.leave()
 
@@ -102,6 +108,7 @@ class _Scene:
 
     def __init__(self, refusal: Exception | None = None, **clocks: Any) -> None:
         self.stream, self.writer, self.connection = _Stream(), _Writer(), _Connection()
+        self.events = RingLog(EventSettings())
         self.due = asyncio.Event()
         self.started: list[Answer] = []
         self.sent: list[Any] = []
@@ -111,6 +118,7 @@ class _Scene:
             chat=SimpleNamespace(start=self._start),
             open_answers=OpenAnswers(),
             limiter=ProcessLimiter(),
+            events=self.events,
             settings=SimpleNamespace(server=server, limits=LimitSettings()),
         )
         state = SimpleNamespace(parts=parts, ticker=Ticker(0.01))
@@ -118,7 +126,10 @@ class _Scene:
             "litestar_app": SimpleNamespace(state=state),
             "extensions": {"sitebrook.connection": self.connection},
         }
-        question: Any = SimpleNamespace(caller=SimpleNamespace(key_id="key_1", has_secret_key=True))
+        caller = SimpleNamespace(
+            key_id="key_1", has_secret_key=True, site=SimpleNamespace(id="site_1")
+        )
+        question: Any = SimpleNamespace(caller=caller)
         self.exchange = Exchange(scope, self._send, question)
 
     async def _start(self, *_: object) -> Answer:
@@ -135,8 +146,14 @@ class _Scene:
         await self.connection.drain()
         self.sent.append(message["type"])
 
-    def begin(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self.exchange.stream(ChunkFormat(includes_usage=False)))
+    def begin(self, head: AnswerHead | None = None) -> asyncio.Task[None]:
+        return asyncio.create_task(self.exchange.stream(ChunkFormat(includes_usage=False), head))
+
+    async def logged(self) -> list[str]:
+        """The kinds of the events in the log, to the end."""
+        stream = stream_of("site_1", self.exchange.answer_id)
+        async with asyncio.timeout(5), self.events.read(stream) as reader:
+            return [event.kind async for event in reader]
 
 
 async def _steps(count: int) -> None:
@@ -294,3 +311,87 @@ async def test_the_response_begins_with_the_first_frame_not_with_a_delta_that_is
     assert b'"finish_reason":"stop"' in last
     assert end == b"data: [DONE]\n\n"
     assert scene.sent == ["http.response.start", "http.response.body"]
+
+
+_RESUMED = AnswerHead("chunks")
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_an_answer_that_can_be_resumed_goes_on_when_its_client_leaves(steps: int) -> None:
+    scene = _Scene()
+    asking = scene.begin(_RESUMED)
+    await _steps(steps)
+    scene.due.set()
+    await _steps(steps)
+    scene.connection.leave()
+    scene.stream.goes_on.set()
+    await asking
+    assert [one.status for one in scene.writer.stored] == ["complete"]
+    kinds = await scene.logged()
+    assert (kinds[0], kinds[1], kinds[-1]) == ("begun", "delta", "end")
+    assert scene.exchange.timings.outcome == "ok"
+
+
+async def test_frames_of_an_answer_that_can_be_resumed_carry_their_positions() -> None:
+    scene = _Scene()
+    asking = scene.begin(_RESUMED)
+    scene.due.set()
+    scene.stream.goes_on.set()
+    await asking
+    ids = re.findall(rb"(?m)^id: (\S+)$", b"".join(scene.connection.frames))
+    assert ids == [b"1-%d" % number for number in range(2, len(ids) + 2)]
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_an_answer_that_is_cancelled_says_so_in_the_log(has_left: bool) -> None:
+    scene = _Scene()
+    asking = scene.begin(_RESUMED)
+    scene.due.set()
+    await _steps(5)
+    if has_left:
+        scene.connection.leave()
+    assert await scene.events.cancel(stream_of("site_1", scene.exchange.answer_id))
+    await asking
+    assert (await scene.logged())[-2:] == ["error", "end"]
+    assert scene.stream.is_closed
+    assert scene.exchange.timings.outcome == "cancelled"
+    assert [one.status for one in scene.writer.stored] == ["interrupted"]
+
+
+async def test_a_task_that_is_cancelled_leaves_no_stream_open() -> None:
+    scene = _Scene()
+    asking = scene.begin(_RESUMED)
+    scene.due.set()
+    await _steps(5)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert (await scene.logged())[-1] == "lost"
+
+
+async def test_an_answer_is_in_the_log_before_its_late_first_delta() -> None:
+    scene = _Scene(early_start_s=0.001)
+    asking = scene.begin(_RESUMED)
+    while not scene.sent:
+        await asyncio.sleep(0)
+    async with scene.events.read(stream_of("site_1", scene.exchange.answer_id)) as reader:
+        assert to_head(reader.head) == _RESUMED
+    scene.due.set()
+    scene.stream.goes_on.set()
+    await asking
+    assert (await scene.logged())[0] == "begun"
+
+
+@pytest.mark.parametrize(("head", "patience_s"), [(None, 60.0), (_RESUMED, 2.0)])
+async def test_a_client_that_holds_up_other_readers_is_dropped_sooner(
+    head: AnswerHead | None, patience_s: float
+) -> None:
+    scene = _Scene()
+    asking = scene.begin(head)
+    scene.due.set()
+    while not scene.sent:
+        await asyncio.sleep(0)
+    scene.exchange.tick(0)
+    assert scene.connection.patience_s == patience_s
+    scene.stream.goes_on.set()
+    await asking

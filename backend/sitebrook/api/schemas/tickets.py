@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
-StreamPath = Literal["/api/chat/stream"]
-
 
 class TicketRequest(msgspec.Struct, frozen=True):
-    """``path`` is the stream that the ticket will open."""
+    """``path`` is the stream that the ticket will open.
 
-    path: StreamPath = "/api/chat/stream"
+    It is ``/api/chat/stream`` or ``/api/answers/{id}/stream``.
+    """
+
+    path: str = "/api/chat/stream"
 
 
 class TicketResponse(msgspec.Struct, frozen=True):
