@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tests.commands import wait_until
+from tests.fakes.redis_server import RedisServer
 from tests.integration.api.client import CHAT
 
 RESUME = {"x-sitebrook-resume": "1"}
@@ -116,6 +118,11 @@ def resume(
     """The rest of an answer behind a position."""
     last = {"last-event-id": after} if after else {}
     return Stream(port, "GET", f"/api/answers/{answer_id}/stream{query}", None, {**headers, **last})
+
+
+def until_shared(redis: RedisServer, answer: Stream) -> None:
+    """Returns once Redis has the beginning of an answer."""
+    wait_until(lambda: redis.command("KEYS", f"sb:ev:*{answer.answer_id}*"))
 
 
 def shown(frames: list[Frame]) -> list[Any]:

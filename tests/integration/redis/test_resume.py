@@ -11,7 +11,7 @@ import pytest
 from tests.commands import wait_until
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.integration.redis.asking import send
-from tests.integration.resuming import Stream, ask, resume
+from tests.integration.resuming import Stream, ask, resume, until_shared
 from tests.servers import RunningServer, running_server
 
 QUESTION = "Which settings does the script tag of the widget take?"
@@ -46,8 +46,9 @@ class Pair:
         self._opened: list[Stream] = []
 
     def ask(self) -> Stream:
-        """An answer of some seconds by the first server."""
+        """An answer of some seconds by the first server, which others can find."""
         self._opened.append(ask(self.first.port, self.headers, QUESTION, model="paced/mock"))
+        until_shared(self.redis, self._opened[-1])
         return self._opened[-1]
 
     def resume(self, server: RunningServer, answer: Stream, after: str = "") -> Stream:
