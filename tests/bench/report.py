@@ -219,6 +219,11 @@ def to_rows(results: Results, plan: Plan) -> list[Row]:
         "requests/s",
         [(">=", nginx, 0.08), (">=", lite, 25)],
     )
+    own_us, logged_us = (figure("paced", name, "cpu_us") for name in (own, "log-on"))
+    if own_us is not None and logged_us is not None:
+        what = f"CPU of a chunk that the log adds, {plan.paced.streams} streams"
+        rows += _most(what, logged_us - own_us, 20, "us")
+    rows += _most("the same: errors", figure("paced", "log-on", "errors"), 0, "errors")
     return rows
 
 

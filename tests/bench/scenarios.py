@@ -316,3 +316,5 @@ SCENARIOS: dict[str, Scenario] = {
     "early": early,
     "late": late,
 }
+ENDLESS = frozenset({"idle", "saturation"})
+"""Those whose streams end when their client leaves."""

@@ -14,6 +14,7 @@ from tests.bench.client import Failed
 from tests.bench.processes import pin, raise_file_limit, settle, split_cores
 from tests.bench.results import Results
 from tests.bench.scenarios import (
+    ENDLESS,
     FULL_PLAN,
     QUICK_PLAN,
     SCENARIOS,
@@ -121,5 +122,6 @@ async def _measure(target: Target, scenario: str, ground: Ground, results: Resul
     except Failed as failure:
         results.give_up(scenario, target.name, f"failed: {' '.join(str(failure).split())[:200]}")
     else:
-        return
+        if not (target.runs_on and scenario in ENDLESS):
+            return
     target.stop()  # it may still work on what was left behind

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench import litellm
 from tests.bench.client import Request
 from tests.bench.processes import Cores, pin
+from tests.fakes.redis_server import REDIS_SERVER, RedisServer, running_redis
 from tests.servers import (
     NGINX,
     NotStarted,
@@ -26,7 +27,9 @@ from tests.servers import (
 from sitebrook.db import embedded
 
 QUESTION = "Which settings does the script tag of the widget take?"
-NAMES = ("direct", "nginx", "litellm", "sitebrook")
+# The last is sitebrook with answers that can be resumed, and a Redis to keep them in.
+NAMES = ("direct", "nginx", "litellm", "sitebrook", "log-on")
+_RESUME = "X-Sitebrook-Resume: 1"
 
 _NGINX = """
     upstream bench {{ server 127.0.0.1:{upstream}; keepalive 64; }}
@@ -55,10 +58,16 @@ Start = Callable[[], contextlib.AbstractContextManager[Listening]]
 
 
 class Target:
-    """One way to an answer. It listens between ``start`` and ``stop``."""
+    """One way to an answer. It listens between ``start`` and ``stop``.
 
-    def __init__(self, name: str, start: Start, cores: Cores, **body: object) -> None:
+    ``runs_on`` when its answers go on after their client has left.
+    """
+
+    def __init__(
+        self, name: str, start: Start, cores: Cores, *, runs_on: bool = False, **body: object
+    ) -> None:
         self.name = name
+        self.runs_on = runs_on
         self._start = start
         self._cores = cores
         self._body = body
@@ -95,6 +104,7 @@ class Target:
             f"Authorization: Bearer {self._listening.key}",
             "Content-Type: application/json",
             f"Content-Length: {len(payload)}",
+            *([_RESUME] if self.runs_on else []),
         ]
         return Request(port, "\r\n".join([*lines, "", ""]).encode() + payload)
 
@@ -115,18 +125,21 @@ def prepared(
     with contextlib.ExitStack() as stack:
         port = free_port()
         upstream = stack.enter_context(_running_upstream(port))
+        redis = _started_redis(stack) if "log-on" in names else None
         makers: dict[str, Callable[[], Target]] = {
             "direct": lambda: Target(
                 "direct", lambda: contextlib.nullcontext(Listening(port)), cores
             ),
             "nginx": lambda: Target("nginx", lambda: _nginx(folder, port), cores),
             "litellm": lambda: _litellm(folder, port, models, cores, cache),
-            "sitebrook": lambda: _sitebrook(stack, folder, port, models, cores),
+            "sitebrook": lambda: _sitebrook(stack, folder / "sitebrook", port, models, cores),
+            "log-on": lambda: _sitebrook(stack, folder / "log-on", port, models, cores, redis),
         }
         targets = [makers[name]() for name in names]
         # Line 1 of this file is the process of a PostgreSQL server.
         databases = [int(path.read_text().split()[0]) for path in folder.rglob("postmaster.pid")]
-        yield Bench(targets, [upstream, *databases])
+        shared = [] if redis is None else [redis.pid]
+        yield Bench(targets, [upstream, *databases, *shared])
 
 
 @contextlib.contextmanager
@@ -168,13 +181,28 @@ def _litellm(
     return Target("litellm", start, cores)
 
 
+def _started_redis(stack: contextlib.ExitStack) -> RedisServer:
+    if REDIS_SERVER is None:
+        raise NotStarted(
+            "redis-server is not installed: apt install redis-server, or use --without log-on"
+        )
+    return stack.enter_context(running_redis())
+
+
 def _sitebrook(
     stack: contextlib.ExitStack,
     folder: Path,
     upstream: int,
     models: Collection[str],
     cores: Cores,
+    redis: RedisServer | None = None,
 ) -> Target:
+    """With a Redis its answers can be resumed."""
+    folder.mkdir()
+    more: dict[str, str] = {}
+    if redis is not None:
+        # Else it would wait at its end for answers that nobody reads any more.
+        more = {"REDIS_URL": redis.url, "SITEBROOK_DRAIN_S": "0.1"}
     config = folder / "sitebrook.toml"
     lines = [f'[[providers]]\nname = "bench"\nbase_url = "http://127.0.0.1:{upstream}/v1"']
     lines += [f'[[models]]\nid = "{model}"\nroute = ["bench/{model}"]' for model in models]
@@ -185,8 +213,8 @@ def _sitebrook(
 
     @contextlib.contextmanager
     def start() -> Iterator[Listening]:
-        with running_server(database.url, SITEBROOK_CONFIG=str(config)) as server:
+        with running_server(database.url, SITEBROOK_CONFIG=str(config), **more) as server:
             keys.append(server.secret_key)
             yield Listening(server.port, keys[0], server.process.pid)
 
-    return Target("sitebrook", start, cores, retrieval={"off": True})
+    return Target(folder.name, start, cores, runs_on=redis is not None, retrieval={"off": True})

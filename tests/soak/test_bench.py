@@ -36,6 +36,7 @@ def test_the_streaming_bench_prints_its_tables_and_the_targets() -> None:
     for part in ("idle streams", "saturation", "plain JSON", "CPU/chunk us", "Targets"):
         assert part in printed
     assert "| CPU of a chunk, 2 streams |" in printed
+    assert "| CPU of a chunk that the log adds, 2 streams |" in printed
 
 
 @pytest.mark.soak
