@@ -41,11 +41,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """A running nginx; TLS on ``port``, the redirect on ``plain_port``."""
+    """A running nginx; TLS on ``port``, the redirect on ``plain_port``, requests in ``log``."""
 
     port: int
     plain_port: int
     trust: ssl.SSLContext
+    log: Path
 
     @property
     def origin(self) -> str:
@@ -122,13 +123,14 @@ class FrontStarter:
                 _CERTIFICATES: str(self.folder),
                 "/var/cache/sitebrook": str(folder / "cache"),
                 "chat.example.com": "localhost",
+                "ssl_session_tickets off;": f"ssl_session_tickets off; access_log {folder}/log;",
             },
         )
         if first == last:
             text = re.sub(rf"(server 127\.0\.0\.1:{first} [^;]*;)\s+\1", r"\1", text)
         self.stack.enter_context(running_nginx(folder, text, ports[0]))
         trust = ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
-        return Front(ports[0], ports[2], trust)
+        return Front(ports[0], ports[2], trust, folder / "log")
 
 
 @pytest.fixture(scope="module")

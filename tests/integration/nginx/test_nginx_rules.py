@@ -151,6 +151,21 @@ async def test_the_metrics_are_not_shown(start_front: StartFront) -> None:
     assert process.heads == []
 
 
+async def test_tickets_and_questions_in_addresses_are_not_logged(start_front: StartFront) -> None:
+    async with scripted(_hello) as process:
+        front = start_front(process.port)
+        for path in (
+            "/api/answers/ans_1?shown=1",
+            "/api/chat/stream?ticket=tk-1",
+            "/api/answers/ans_1/stream?ticket=tk-2",
+            "/",  # a line is written when the next request is already answered
+        ):
+            assert (await _send(front, "GET", path)).status == 200
+    log = front.log.read_text("utf-8")
+    assert "shown=1" in log
+    assert "tk-" not in log
+
+
 async def test_a_request_that_was_sent_is_never_repeated(start_front: StartFront) -> None:
     async with scripted(_close) as first, scripted(_close) as second:
         front = await asyncio.to_thread(start_front, first.port, second.port)
