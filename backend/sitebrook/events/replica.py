@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final
 
 from sitebrook.events import entries
-from sitebrook.events.log import LOST, Event, Position
+from sitebrook.events.log import END, LOST, Event, Position
 from sitebrook.events.ring import Ring
 
 _NOTHING: Final = b"null"
@@ -83,6 +83,7 @@ class Replica:
         if attempt > ring.attempt:
             known = self.base.seq if attempt == self.base.attempt else 0
             ring.begin(attempt, meta[2] or _NOTHING, last=min(known, _newest(last)))
+            self._take_ending(last)
         for _, fields in page:
             attempt, first, events = entries.decode(fields[1])
             if attempt == ring.attempt:
@@ -97,6 +98,12 @@ class Replica:
         ring = self.ring
         if ring.ending is None:
             ring.append(Event(ring.attempt, ring.last + 1, LOST, _NOTHING))
+
+    def _take_ending(self, last: list[Any]) -> None:
+        """Knows of an end that no page brings, because the first reader stands behind it."""
+        _, _, events = entries.decode(last[0][1][1]) if last else (0, 0, [])
+        if events and events[-1].kind == END and events[-1].seq <= self.ring.last:
+            self.ring.ending = events[-1]
 
     def _add(self, first: int, events: list[Event]) -> None:
         ring = self.ring

@@ -97,6 +97,16 @@ async def test_who_comes_later_may_begin_earlier(sides: Sides) -> None:
         assert texts(await read(sides.reading, f"1-{seq}")) == [*range(seq + 1, 41)]
 
 
+async def test_who_comes_behind_the_end_hears_of_it(sides: Sides) -> None:
+    writer = sides.writing.writer(STREAM)
+    writer.emit(DELTA, 1)
+    await asyncio.sleep(0.02)
+    writer.close()
+    await written(sides.reading, after="1-2")
+    assert await read(sides.reading, "1-2") == []
+    assert texts(await read(sides.reading)) == [1]
+
+
 async def test_batches_hold_what_has_arrived_and_end_empty(sides: Sides) -> None:
     writer = sides.writing.writer(STREAM)
     for number in range(20):
