@@ -65,6 +65,7 @@ async def measure_sets(
             )
             for judged in sorted(sets, key=_characters):
                 results.append(await _measure(measured, label, judged))
+                print(to_tables(results[-1:])[1], file=sys.stderr)
                 if isinstance(embedder, KeptVectors):
                     embedder.save()
     finally:
