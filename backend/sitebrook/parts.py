@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sitebrook.access.gate import Gate
 from sitebrook.access.limits import Limiter
@@ -39,6 +40,8 @@ from sitebrook.telemetry.peers import WorkerPeers
 # Answers that ended with the server get this long to be stored: with 25 s for streams, a second
 # for their last event and one for connections, the whole stop stays under 30 s.
 _DRAIN_S: Final = 2.0
+_AGAIN_S: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +87,19 @@ class Parts:
 
     @contextlib.asynccontextmanager
     async def _running_tasks(self) -> AsyncGenerator[None]:
-        working = None if self.worker is None else asyncio.create_task(self.worker.run())
-        tasks = {asyncio.create_task(self.writer.run())}
-        tasks.add(asyncio.create_task(self.limiter.run()))
+        working = None if self.worker is None else keep("worker", self.worker.run)
+        tasks = {
+            keep("writer", self.writer.run),
+            keep("limiter", self.limiter.run),
+            keep("events", self.events.run),
+        }
         if self.redis is not None:
-            tasks.add(asyncio.create_task(self.redis.run()))
-        tasks.add(asyncio.create_task(self.events.run()))
+            tasks.add(keep("redis", self.redis.run))
         if self.job_watch is not None:
-            tasks.add(asyncio.create_task(self.job_watch.run()))
+            tasks.add(keep("job_watch", self.job_watch.run))
         if self.peers is not None:
-            tasks.add(asyncio.create_task(self.peers.run(self.metrics.snapshot)))
+            peers, snapshot = self.peers, self.metrics.snapshot
+            tasks.add(keep("peers", lambda: peers.run(snapshot)))
         try:
             yield
         finally:
@@ -117,3 +123,30 @@ class Parts:
         if self.redis is not None:
             await self.redis.aclose()
         await self.database.aclose()
+
+
+def keep(
+    name: str, run: Callable[[], Coroutine[Any, Any, None]], *, pause_s: float = _AGAIN_S
+) -> asyncio.Task[None]:
+    """A task that does work until it returns or is cancelled, and again after each fault.
+
+    A process that served on without it would answer while nothing is stored or renewed.
+    """
+    return asyncio.create_task(_keep_going(name, run, pause_s), name=name)
+
+
+async def _keep_going(
+    name: str, run: Callable[[], Coroutine[Any, Any, None]], pause_s: float
+) -> None:
+    while True:
+        work = asyncio.create_task(run(), name=name)
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait({work})
+            raise
+        if work.cancelled() or (fault := work.exception()) is None:
+            return
+        _LOG.error("background work broke off and begins again: %s", name, exc_info=fault)
+        await asyncio.sleep(pause_s)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
-from litestar import get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
 
 from sitebrook.access.gate import Caller
+from sitebrook.api.connection import ClientConnection, connection_of
 from sitebrook.api.errors import to_reply
+from sitebrook.api.http import ticker_of
 from sitebrook.api.jobs import find_site_job, to_response
+from sitebrook.api.ticker import Ticker
 from sitebrook.errors import RequestError
 from sitebrook.jobs.following import follow
 from sitebrook.jobs.job import Job
@@ -35,6 +39,7 @@ _LOOK_S: Final = 0.5
 )
 async def stream_job(
     job_id: FromPath[str],
+    request: Request[Any, Any, Any],
     parts: NamedDependency[Parts],
     server: NamedDependency[Caller],
 ) -> Stream:
@@ -44,8 +49,33 @@ async def stream_job(
     event with `error`.
     """
     await find_site_job(parts, server, job_id)
-    frames = _to_frames(parts, follow(parts.database, parts.events, server.site.id, job_id))
+    states = follow(parts.database, parts.events, server.site.id, job_id)
+    watch = _SlowReader(connection_of(request.scope), parts.settings.server.slow_reader_s)
+    frames = _watched(ticker_of(request.scope), watch, _to_frames(parts, states))
     return Stream(frames, headers=_HEADERS, media_type="text/event-stream")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SlowReader:
+    """Drops a client that reads nothing, as in the streams of answers."""
+
+    connection: ClientConnection
+    patience_s: float
+
+    def tick(self, now: float) -> None:
+        self.connection.drop_if_stuck(now, self.patience_s)
+
+
+async def _watched(
+    ticker: Ticker, watch: _SlowReader, frames: AsyncGenerator[bytes]
+) -> AsyncGenerator[bytes]:
+    ticker.add(watch)
+    try:
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+    finally:
+        ticker.discard(watch)
 
 
 async def _to_frames(parts: Parts, states: AsyncGenerator[Job]) -> AsyncGenerator[bytes]:

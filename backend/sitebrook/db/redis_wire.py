@@ -63,12 +63,13 @@ class RedisWire(asyncio.Protocol):
         """
         if self.is_lost:
             raise exceptions.ConnectionError("the connection was lost")
+        packed = b"".join([_pack(tuple(command)) for command in commands])  # may raise
         whole: asyncio.Future[list[Any]] = self._loop.create_future()
         due_at = self._loop.time() + self._timeout_s
         self._calls.append(_Call(whole, len(commands), due_at))
         if self._timer is None:
             self._timer = self._loop.call_at(due_at, self._look)
-        self._transport.write(b"".join([_pack(tuple(command)) for command in commands]))
+        self._transport.write(packed)
         return await whole
 
     def close(self) -> None:

@@ -175,10 +175,13 @@ class Hub:
             self._on_control(message.decode())
             return
         replica = self._channels.get(channel)
-        if replica is None:
-            return
+        if replica is not None:
+            self._take(replica, lambda: replica.hear(message))
+
+    def _take(self, replica: Replica, hear: Callable[[], bool]) -> None:
+        """Lets the replica take messages; what does not continue it has to be read."""
         try:
-            continues = replica.hear(message)
+            continues = hear()
         except msgspec.DecodeError as error:
             _LOG.error("a message cannot be read: %s", error)
             return
@@ -282,8 +285,7 @@ class Hub:
             _LOG.error("a stream cannot be read: %s", error)
             replica.is_there = False
         finally:
-            if not replica.end_loading():
-                self._mark_stale(replica)
+            self._take(replica, replica.end_loading)
         replica.gone_at = None if replica.is_there else replica.gone_at or self._loop.time()
         replica.loaded.set()
 

@@ -13,7 +13,7 @@ import msgspec
 from sitebrook.db.redis import RedisConnection
 from sitebrook.errors import RedisAway, SitebrookError, Unavailable
 from sitebrook.events.log import LostStream
-from sitebrook.events.scripts import LAST_SEQ, MARK_LOST
+from sitebrook.events.scripts import HOLD, LAST_SEQ, MARK_LOST
 from sitebrook.settings import EventSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -99,7 +99,8 @@ class Lease:
 
     async def remove(self, streams: Sequence[str]) -> None:
         """Takes out streams that have ended. Raises RedisAway."""
-        await self._connection.execute("SREM", self._registry.streams(self._owner), *streams)
+        if streams:
+            await self._connection.execute("SREM", self._registry.streams(self._owner), *streams)
 
     async def ask(self, owner: str, stream: str) -> None:
         """Asks another owner to end a stream; it hears that with its next renewal at the latest."""
@@ -196,13 +197,20 @@ class Watch:
                 is_left = not done
                 if done:
                     await self._connection.execute("SREM", key, *done)
-                await self._connection.execute("EXPIRE", self._registry.sweep, _SWEEP_LOCK_S)
+                if not await self._hold_sweep(_SWEEP_LOCK_S):
+                    return  # it took so long that another process goes on
             if not is_left:
                 await self._connection.execute("SREM", self._registry.owners, owner)
                 _LOG.warning("a process is gone, its streams were ended", extra={"owner": owner})
         finally:
             with contextlib.suppress(RedisAway):
-                await self._connection.execute("DEL", self._registry.sweep)
+                await self._hold_sweep(0)
+
+    async def _hold_sweep(self, seconds: int) -> bool:
+        """Whether the lock was still this process's; it stays so long from now on."""
+        call = [self._registry.sweep], [self._own, seconds]
+        (held,) = await self._connection.run_script(HOLD, [call])
+        return bool(held)
 
     async def _lose(self, owner: str, stream: str) -> bool:
         """Whether everyone who has to do something about the stream has done it."""

@@ -235,8 +235,11 @@ class RedisLog:
             for start in range(0, len(streams), _STREAMS_AT_ONCE):
                 await self._lease.add(streams[start : start + _STREAMS_AT_ONCE])
         ended, self._ended = self._ended, []
-        if ended:
-            await self._lease.remove(ended)
+        try:
+            await self._lease.remove([name for name in ended if name not in self._writers])
+        except RedisAway:
+            self._ended += ended
+            raise
 
     def _clean_up(self) -> None:
         """Forgets what ended long ago, and gives up what was not heard of for long."""

@@ -116,3 +116,12 @@ end
 return {held[1], held[3]}
 """
 )
+
+HOLD: Final = Script(
+    """
+-- KEYS: a lock. ARGV: who holds it, the seconds that it is held from now on, 0 to let it go.
+-- Returns 1 when it was held by that one.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+)

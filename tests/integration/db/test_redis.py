@@ -238,6 +238,16 @@ async def test_a_call_that_is_cancelled_leaves_nobody_its_answer(redis: RedisCon
         await asyncio.wait({task})
 
 
+async def test_a_value_that_cannot_be_sent_leaves_nobody_a_wrong_answer(
+    redis: RedisConnection,
+) -> None:
+    await redis.execute("SET", "a", "a")
+    with pytest.raises(UnicodeEncodeError):
+        await redis.execute("SET", "b", "\ud800")
+    assert await redis.execute("GET", "a") == b"a"
+    assert await redis.execute("GET", "b") is None
+
+
 async def test_a_subscription_hears_and_ends_with_the_server(
     redis: RedisConnection, redis_server: RedisServer
 ) -> None:
