@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from sitebrook.ingestion.chunks import ChunkSizes
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.parsing import ReadRequest, read
 from sitebrook.jobs.following import wait_for_end
+from sitebrook.jobs.intake import SentBatch
 from sitebrook.jobs.job import ENDED, Status
 from sitebrook.parts import Parts
 from sitebrook.retrieval.stored_postings import Scope, list_postings, load_postings
@@ -32,8 +34,8 @@ from sitebrook.wiring.process import build_parts
 
 _KILLS = 50
 _FILES = 60
-_LONGEST_S = 2.0
-_SHARE_UNDER_WAY = 0.8
+_MOST_FILES = 3
+_LONGEST_S = 0.5
 _SOON_S = 120
 # A lost worker is noticed sooner than in use; what it did is done over in the same way.
 _QUICK = {
@@ -54,7 +56,20 @@ _WRONG_COUNT = """
     SELECT count(*) FROM document
     WHERE chunks <> (SELECT count(*) FROM chunk WHERE document_id = document.id)
 """
+_STAND = """
+    SELECT status, attempt, (SELECT count(*) FROM staged_file
+        WHERE batch_id = :batch_id AND content IS NULL) AS settled
+    FROM job WHERE id = :id
+"""
 _KEPT = "SELECT count(*) FROM staged_file WHERE content IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An attempt of the job, and how many files had their outcome then."""
+
+    attempt: int
+    settled: int
 
 
 @pytest.fixture
@@ -139,19 +154,17 @@ async def _check_stored(database: Database, site: Site, documents: list[RawDocum
     assert sorted(left.tolist()) == sorted(row.number for row in rows)
 
 
-async def _attempt(database: Database, job_id: str, after: int, *, progresses: bool) -> int | None:
-    """The attempt behind ``after`` when it runs, or goes on; None when the job has ended."""
-    # A lost attempt is counted until the next one shows progress.
-    query = sa.text("SELECT status, attempt, losses FROM job WHERE id = :id")
+async def _watch(database: Database, sent: SentBatch, attempt: int, files: int) -> _Seen | None:
+    """A running attempt behind this one when so many files are settled; None at the job's end."""
+    parameters = {"id": sent.job_id, "batch_id": sent.batch_id}
     async with asyncio.timeout(_SOON_S):
         while True:
             async with database.begin() as connection:
-                row = (await connection.execute(query, {"id": job_id})).one()
+                row = (await connection.execute(sa.text(_STAND), parameters)).one()
             if Status(row.status) in ENDED:
                 return None
-            goes_on = row.losses == 0 or not progresses
-            if row.status == "running" and row.attempt > after and goes_on:
-                return int(row.attempt)
+            if row.status == "running" and row.attempt > attempt and row.settled >= files:
+                return _Seen(row.attempt, row.settled)
             await asyncio.sleep(0.02)
 
 
@@ -167,15 +180,15 @@ async def test_50_kills_over_ingestions_leave_every_chunk_once(
         documents = _edition(edition)
         edition += 1
         sent = await parts.intake.send(site, documents)
-        attempt = 0
+        seen = _Seen(0, 0)
         while True:
             with _worker(database.url):
-                # Most kills hit files under way, some the start of an attempt.
-                progresses = generator.random() < _SHARE_UNDER_WAY
-                found = await _attempt(database, sent.job_id, attempt, progresses=progresses)
+                # At any moment of an attempt: at its start, or some files later.
+                files = seen.settled + generator.randint(0, _MOST_FILES)
+                found = await _watch(database, sent, seen.attempt, min(files, _FILES - 1))
                 if found is None:
                     break
-                attempt = found
+                seen = found
                 if kills == _KILLS:
                     await wait_for_end(
                         database, parts.events, site.id, sent.job_id, timeout_s=_SOON_S
@@ -188,6 +201,6 @@ async def test_50_kills_over_ingestions_leave_every_chunk_once(
         # What was stored before a kill, but not noted, is found unchanged by the next attempt.
         done = job.result["added" if edition == 1 else "replaced"] + job.result["unchanged"]
         assert done == _FILES, job.result
-        restarted += attempt - 1
+        restarted += seen.attempt - 1
         await _check_stored(database, site, documents)
     assert restarted > _KILLS / 2
