@@ -16,6 +16,7 @@ from litestar.params import JSONBody
 from sitebrook.access.gate import Caller
 from sitebrook.api.bodies import check_json
 from sitebrook.api.schemas.embeddings import (
+    MAX_INPUT_CHARACTERS,
     EmbeddingListResponse,
     EmbeddingRequest,
     EmbeddingResponse,
@@ -48,11 +49,9 @@ async def create_embeddings(
     else:
         embedder = find_embedder(parts.embedders.all, data.model)
     vectors = resize(await embedder.embed(texts), data.dimensions, embedder)
-    tokens = sum(map(estimate_tokens, texts))
-    usage = EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens)
-    # Millions of numbers as text take the processor for a while.
     model = to_model(embedder.name)
-    body = await asyncio.to_thread(_encode, vectors, data.encoding_format, model, usage)
+    # Millions of numbers as text take the processor for a while, and counting tokens too.
+    body = await asyncio.to_thread(_encode, vectors, data.encoding_format, model, texts)
     return Response(body, media_type="application/json")
 
 
@@ -69,17 +68,26 @@ def _to_texts(asked: str | Sequence[str | int | list[int]]) -> list[str]:
             )
         if not one:
             raise InvalidRequest("A text to embed must not be empty.", param=param)
+        if len(one) > MAX_INPUT_CHARACTERS:
+            raise InvalidRequest(
+                f"A text to embed may have {MAX_INPUT_CHARACTERS:,} characters; this one has "
+                f"{len(one):,}. Cut it into several texts.",
+                param=param,
+                code="text_too_long",
+            )
         texts.append(one)
     return texts
 
 
 def _encode(
-    vectors: Vectors, form: Literal["float", "base64"], model: str, usage: EmbeddingUsage
+    vectors: Vectors, form: Literal["float", "base64"], model: str, texts: Sequence[str]
 ) -> bytes:
     rows: list[list[float]] | list[str] = (
         vectors.tolist()
         if form == "float"
         else [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
     )
+    tokens = sum(map(estimate_tokens, texts))
+    usage = EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens)
     found = [EmbeddingResponse(embedding=row, index=index) for index, row in enumerate(rows)]
     return msgspec.json.encode(EmbeddingListResponse(data=found, model=model, usage=usage))

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from sitebrook.chat.citations import CitedPassage
 from sitebrook.chat.statements import Statement, to_sentences
+from sitebrook.retrieval.searched import to_searched
 from sitebrook.retrieval.stop_words import stop_words
 from sitebrook.retrieval.words import count_words, to_words
 
@@ -44,7 +45,7 @@ class Attributor:
     def __init__(self, question: str, passages: Sequence[CitedPassage]) -> None:
         languages = Counter(one.language for one in passages)
         self._language = max(languages, key=lambda name: languages[name], default="")
-        self._asked = set(to_words(question, self._language))
+        self._asked = set(to_words(to_searched(question), self._language))
         self._empty = stop_words(frozenset({self._language}))
         # Which places have a word, and the passage that each place is in.
         self._places: defaultdict[str, list[int]] = defaultdict(list)

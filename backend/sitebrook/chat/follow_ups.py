@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from sitebrook.retrieval.searched import MAX_SEARCHED_CHARACTERS, to_searched
 from sitebrook.retrieval.stop_words import all_function_words
 from sitebrook.retrieval.words import UNSPACED_RUN, count_words, to_words
 
@@ -56,6 +57,8 @@ _TOKEN: Final = re.compile(r"\w+(?:[-.'\u2019]\w+)*")
 
 def why_follow_up(question: str) -> str:
     """Why the question seems to need those before it; empty when it stands alone."""
+    if len(question) > MAX_SEARCHED_CHARACTERS:
+        return ""
     if _OPENING.match(question):
         return "it begins like one that goes on"
     told = count_words(_told(question))
@@ -75,10 +78,11 @@ def join_earlier(question: str, earlier: Sequence[str]) -> str:
 
     At most 300 characters are taken of them, from the last three.
     """
+    question = to_searched(question)
     known = set(to_words(question, ""))
     subjects: list[str] = []
     for one in reversed(earlier[-_MOST_EARLIER:]):
-        subjects = [*_subjects(one, known), *subjects]
+        subjects = [*_subjects(to_searched(one), known), *subjects]
         if not why_follow_up(one):
             break
     subject = " ".join(subjects)

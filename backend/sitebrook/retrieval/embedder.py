@@ -7,12 +7,15 @@ import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sitebrook.compute.pool import ComputePool
+from sitebrook.compute.work import Work
 from sitebrook.retrieval.stop_words import all_function_words
 from sitebrook.retrieval.words import to_words
 
@@ -61,17 +64,36 @@ class Embedder(Protocol):
 _DIMENSION: Final = 512
 _GRAMS: Final = (3, 4, 5)
 _STOP_WORD_WEIGHT: Final = 0.25
-# About a millisecond each: so many are done at once, more in a thread.
-_INLINE_TEXTS: Final = 2
+# Words never seen before take 4 us a character. So many characters are done at once, up to the
+# second bound in a thread, with which the event loop shares the interpreter, and more in children.
+_INLINE_CHARACTERS: Final = 2_000
+_THREAD_CHARACTERS: Final = 100_000
 
 _Features = tuple[NDArray[np.intp], NDArray[np.float64]]
+
+
+class _Texts(msgspec.Struct, frozen=True):
+    texts: list[str]
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    vectors: NDArray[np.float32]
+
+
+def embed_in_child(asked: _Texts) -> _Rows:
+    """The rows of the texts; what children run."""
+    return _Rows(_embed_all(asked.texts))
+
+
+_EMBED: Final = Work("sitebrook.retrieval.embedder:embed_in_child", _Texts, _Rows)
 
 
 class HashingEmbedder:
     """The keyless embedder: words and their character n-grams hashed into 512 signed buckets.
 
     It knows no meaning, only spelling: it finds inflections, compounds and misspelt words. The
-    vectors are the same in every process and on every platform.
+    vectors are the same in every process and on every platform. Children of ``pool`` hash what
+    would hold up the event loop; without it a thread does.
     """
 
     name = f"hashing-1-{_DIMENSION}"
@@ -80,11 +102,18 @@ class HashingEmbedder:
     fixed_weight: float | None = 0.15
     similarity_floor: float | None = None
 
+    def __init__(self, pool: ComputePool | None = None) -> None:
+        self._pool = pool
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of length one for each text; a text without words is a row of zeros."""
-        if len(texts) <= _INLINE_TEXTS:
+        characters = sum(map(len, texts))
+        if characters <= _INLINE_CHARACTERS:
             return _embed_all(texts)
-        return await asyncio.to_thread(_embed_all, texts)
+        if self._pool is None or characters <= _THREAD_CHARACTERS:
+            return await asyncio.to_thread(_embed_all, texts)
+        rows = [(await self._pool.run(_EMBED, part)).vectors for part in _to_parts(texts)]
+        return np.concatenate(rows)
 
     async def embed_question(self, question: str) -> Vectors:
         """The question's row; questions and documents are hashed alike."""
@@ -92,6 +121,20 @@ class HashingEmbedder:
 
     async def aclose(self) -> None:
         """Holds nothing open."""
+
+
+def _to_parts(texts: Sequence[str]) -> Iterator[_Texts]:
+    """The texts in order, in parts which a child has done within seconds."""
+    part: list[str] = []
+    characters = 0
+    for text in texts:
+        if part and characters + len(text) > _THREAD_CHARACTERS:
+            yield _Texts(part)
+            part, characters = [], 0
+        # Half of a surrogate pair, which no pipe takes, is in no word.
+        part.append(text.encode("utf-8", "replace").decode())
+        characters += len(text)
+    yield _Texts(part)
 
 
 def _embed_all(texts: Sequence[str]) -> Vectors:

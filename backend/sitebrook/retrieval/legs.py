@@ -29,6 +29,7 @@ from sitebrook.retrieval.within import Within
 _POOL: Final = 100
 # Below this many chunks a search takes less time than the way to a thread and back.
 _INLINE_CHUNKS: Final = 300
+_INLINE_CHARACTERS: Final = 2_000
 
 
 class Clock:
@@ -128,7 +129,7 @@ async def _find_by_keywords(
 ) -> KeywordMatches:
     numbers = None if question.within is None else question.within.numbers
     with clock.measure("keywords"):
-        if len(index) <= _INLINE_CHUNKS:
+        if len(index) <= _INLINE_CHUNKS and len(question.text) <= _INLINE_CHARACTERS:
             return index.find(question.text, _POOL, numbers)
         return await asyncio.to_thread(index.find, question.text, _POOL, numbers)
 

@@ -23,6 +23,7 @@ from sitebrook.retrieval.passages import Passage, load_passages
 from sitebrook.retrieval.question_vectors import ProcessQuestionVectors, QuestionVectors
 from sitebrook.retrieval.reindexing import reindex
 from sitebrook.retrieval.reranking import Reranker, rerank
+from sitebrook.retrieval.searched import to_searched
 from sitebrook.retrieval.selection import choose
 from sitebrook.retrieval.trace import Facts, SearchTrace, to_trace
 from sitebrook.retrieval.within import load_within
@@ -121,15 +122,15 @@ class Searcher:
         """The passages for the question; an empty result for a site without documents.
 
         ``limit`` and ``min_score`` are the settings' unless given; with ``document_ids`` only these
-        are searched. All passages are of one version
-        of the site's documents. Raises Unavailable while PostgreSQL does not answer.
+        are searched. Of a long question the beginning and the end are searched. All passages are of
+        one version of the site's documents. Raises Unavailable while PostgreSQL does not answer.
         """
         if not question.strip():
             return SearchResult()
         settings = self._settings
         asked = _Asked(
             site_id,
-            question,
+            to_searched(question),
             limit or settings.max_passages,
             settings.min_score if min_score is None else min_score,
             explains,
@@ -156,7 +157,7 @@ class Searcher:
             return ()
         asked = _Asked(
             site_id,
-            question,
+            to_searched(question),
             limit,
             min_score=0.0,
             explains=False,
@@ -177,7 +178,7 @@ class Searcher:
 
         What ``find`` chooses from, for those who measure it.
         """
-        asked = _Asked(site_id, question, 1, 0.0, explains=False, clock=Clock())
+        asked = _Asked(site_id, to_searched(question), 1, 0.0, explains=False, clock=Clock())
         for _ in range(_REPEATS):
             name = self._embedder_names.get(site_id)
             embedded = await self._embed(name, asked)

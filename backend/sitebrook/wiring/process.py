@@ -80,8 +80,8 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
     if not settings.database.url:
         raise StartError("No database: set DATABASE_URL, or start with `sitebrook serve`.")
     database = Database(settings.database.url, pool_size=settings.database.pool_size)
-    embedders = _build_embedders(settings, database)
     compute = ComputePool(settings.compute)
+    embedders = _build_embedders(settings, database, compute)
     writer = TurnWriter(TurnStore(DirectConnection(settings.database.url)))
     redis = RedisConnection(settings.redis) if settings.redis.url else None
     events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
@@ -221,11 +221,11 @@ def _build_question_vectors(settings: Settings, redis: RedisConnection | None) -
     )
 
 
-def _build_embedders(settings: Settings, database: Database) -> SiteEmbedders:
+def _build_embedders(settings: Settings, database: Database, compute: ComputePool) -> SiteEmbedders:
     """Every embedder that can be had; the first is the one of new sites."""
     rows = [settings.embedding, *settings.embedders]
     found = [_build_embedder(row) for row in rows if not row.is_keyless]
-    keyless = HashingEmbedder()
+    keyless = HashingEmbedder(compute)
     if settings.embedding.is_keyless:
         return SiteEmbedders(database, keyless, *found)
     return SiteEmbedders(database, *found, keyless)

@@ -58,6 +58,8 @@ def test_both_formats_hold_the_same_numbers(api: Api) -> None:
         ({"input": []}, "input"),
         ({"input": ["a", ""]}, "input[1]"),
         ({"input": ["a"] * 2049}, "input"),
+        ({"input": "a" * 100_001}, "input"),
+        ({"input": ["a" * 100_000, "a" * 100_001]}, "input[1]"),
         ({"input": [1, 2, 3]}, "input"),
         ({"input": [[1, 2], [3]]}, "input"),
         ({"input": {"text": "a"}}, "input"),

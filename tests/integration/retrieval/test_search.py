@@ -49,6 +49,18 @@ class ShorterEmbedder(HashingEmbedder):
         return (await super().embed(texts))[:, :100]
 
 
+class NotingEmbedder(HashingEmbedder):
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.asked += texts
+        return await super().embed(texts)
+
+
 class SilentEmbedder(HashingEmbedder):
     async def embed(self, texts: Sequence[str]) -> Vectors:
         await asyncio.sleep(60)
@@ -75,6 +87,22 @@ async def test_an_identifier_finds_its_passage(database: Database) -> None:
     for question in ("err_conn-42", "ERR_CONN-42?", "what is error conn 42"):
         found = await make_searcher(database).find(site_id, question)
         assert found.passages[0].title == "Error codes", question
+
+
+async def test_of_a_long_question_its_beginning_and_its_end_are_searched(
+    database: Database,
+) -> None:
+    site_id = await fill(database)
+    pasted = " ".join(f"shipping{number}" for number in range(8_000))
+    question = f"How do I send something back? {pasted} Does the refund take a week?"
+    embedder = NotingEmbedder()
+    found = await make_searcher(database, embedder).find(site_id, question, explains=True)
+    assert max(map(len, embedder.asked)) < 4_100
+    assert found.weak[0].title == "Returns"
+    assert found.trace is not None
+    assert len(found.trace.words) < 500
+    chunks = await make_searcher(database, embedder).find_chunks(site_id, question, limit=1)
+    assert chunks[0].title == "Returns"
 
 
 async def test_a_question_about_something_else_has_only_weak_passages(database: Database) -> None:

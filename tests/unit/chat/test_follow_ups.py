@@ -101,3 +101,18 @@ def test_long_questions_before_are_cut_between_words() -> None:
     assert len(subject) <= 300
     assert all(word.startswith("subject") for word in subject.split())
     assert subject.endswith("subject199")
+
+
+def test_a_long_question_stands_alone() -> None:
+    pasted = "Why? " * 20_000
+    assert why_follow_up(f"And what about this? {pasted}") == ""
+    assert len(join_earlier(pasted, ["How much does delivery cost?"])) < 4_100
+
+
+def test_of_a_long_question_before_the_beginning_and_the_end_are_taken() -> None:
+    middle = " ".join(f"line{number}" for number in range(30_000))
+    assert join_earlier("And how long?", [f"{middle} masts of pine?"]).endswith(
+        "masts pine: And how long?"
+    )
+    told = join_earlier("And how long?", [f"{'a ' * 3_000}spar {'a ' * 3_000}masts?"])
+    assert told == "masts: And how long?"

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 
 MAX_INPUTS = 2048
+MAX_INPUT_CHARACTERS = 100_000
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Texts to embed; ``model`` is an embedder of this server, or ``auto`` for the site's own.
 
-    Tokens in place of texts are refused: which vocabulary they are of is not known.
+    A text has up to 100,000 characters. Tokens in place of texts are refused: which vocabulary they
+    are of is not known.
     """
 
     input: (
