@@ -35,30 +35,31 @@ class ProcessQuestionVectors:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._vectors: OrderedDict[tuple[str, str], Vectors] = OrderedDict()
+        self._vectors: OrderedDict[tuple[str, bytes], Vectors] = OrderedDict()
         self.found: Counter[str] = Counter()
 
     async def find(self, embedder: Embedder, question: str) -> Vectors:
         """See ``QuestionVectors.find``."""
-        vector = self.get(embedder.name, question)
+        digest = to_digest(question)
+        vector = self.get(embedder.name, digest)
         if vector is None:
             vector = _rounded(await embedder.embed_question(question))
             self.found["embedder"] += 1
-            self.keep(embedder.name, question, vector)
+            self.keep(embedder.name, digest, vector)
         return vector
 
-    def get(self, embedder: str, question: str) -> Vectors | None:
-        """The vector, if it is kept here."""
-        key = (embedder, question)
+    def get(self, embedder: str, digest: bytes) -> Vectors | None:
+        """The vector of the question with this digest, if it is kept here."""
+        key = (embedder, digest)
         vector = self._vectors.get(key)
         if vector is not None:
             self._vectors.move_to_end(key)
             self.found["process"] += 1
         return vector
 
-    def keep(self, embedder: str, question: str, vector: Vectors) -> None:
+    def keep(self, embedder: str, digest: bytes, vector: Vectors) -> None:
         """Keeps it in place of the one that was not used for longest."""
-        self._vectors[embedder, question] = vector
+        self._vectors[embedder, digest] = vector
         while len(self._vectors) > self._limit:
             self._vectors.popitem(last=False)
 
@@ -86,10 +87,10 @@ class RedisQuestionVectors:
 
     async def find(self, embedder: Embedder, question: str) -> Vectors:
         """See ``QuestionVectors.find``."""
-        vector = self._local.get(embedder.name, question)
+        digest = to_digest(question)
+        vector = self._local.get(embedder.name, digest)
         if vector is not None:
             return vector
-        digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:8], "big") % self._limit
         key = self._redis.key("question", f"{embedder.name}:{place}")
         vector = await self._read(key, digest)
@@ -98,7 +99,7 @@ class RedisQuestionVectors:
             await self._write(key, digest, vector)
         else:
             self._local.found["redis"] += 1
-            self._local.keep(embedder.name, question, vector)
+            self._local.keep(embedder.name, digest, vector)
         return vector
 
     async def _read(self, key: str, digest: bytes) -> Vectors | None:
@@ -116,6 +117,11 @@ class RedisQuestionVectors:
             await self._redis.execute("SET", key, value, "PX", self._keep_ms)
         except (RedisAway, CommandRefused):
             return
+
+
+def to_digest(question: str) -> bytes:
+    """What a question is kept under: 32 bytes, however long it is."""
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
 
 
 def _rounded(vector: Vectors) -> Vectors:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
@@ -25,6 +27,7 @@ class Counting(HashingEmbedder):
     """An embedder that costs something."""
 
     def __init__(self, name: str = "counting") -> None:
+        super().__init__()
         self.name = name
         self.asked = 0
 
@@ -74,6 +77,21 @@ async def test_each_embedder_has_its_own_vectors(vectors: QuestionVectors) -> No
 async def test_any_text_is_a_question(vectors: QuestionVectors) -> None:
     for text in ("", "\x00", "\ud800", "😀" * 10_000, "a\r\nSET x"):
         await vectors.find(Counting(), text)
+
+
+class Text(str):
+    """A text of which one can tell whether something still holds it."""
+
+
+async def test_a_question_itself_is_not_kept(vectors: QuestionVectors) -> None:
+    embedder, question = Counting(), Text("When do you open? " * 5_000)
+    await vectors.find(embedder, question)
+    kept = weakref.ref(question)
+    del question
+    gc.collect()
+    assert kept() is None
+    await vectors.find(embedder, "When do you open? " * 5_000)
+    assert embedder.asked == 1
 
 
 async def test_a_process_keeps_the_last_used_questions() -> None:
