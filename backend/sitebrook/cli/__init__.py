@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import click
 
 from sitebrook import __version__
-from sitebrook.errors import SitebrookError
+from sitebrook.errors import SitebrookError, StartError
 from sitebrook.settings import Settings
 
 # Commands by the module that has them. It is imported for its own commands only: all of them take
@@ -53,7 +53,12 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context) -> None:
     """A chatbot for your website that answers from your documents."""
-    context.obj = Settings.load(os.environ)
+    try:
+        context.obj = Settings.load(os.environ)
+    except StartError as error:
+        if context.invoked_subcommand != "doctor":  # which tells of it among all the rest
+            raise
+        context.obj = error
 
 
 @cli.command("serve")

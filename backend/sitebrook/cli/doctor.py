@@ -26,13 +26,16 @@ _COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
-def doctor(settings: Settings, as_json: bool) -> None:
+def doctor(settings: Settings | StartError, as_json: bool) -> None:
     """Check the database, Redis, providers, workers and this machine.
 
     Each line says what is found and what to do about it. Providers are asked for one token each.
     Ends with 1 when something does not work.
     """
-    findings = _examine(settings)
+    if isinstance(settings, StartError):
+        findings = [_refuse_settings(settings)]
+    else:
+        findings = _examine(settings)
     level = worst(findings)
     if as_json:
         told = [{**dataclasses.asdict(one), "level": one.level.value} for one in findings]
@@ -61,7 +64,11 @@ async def _examine_parts(settings: Settings) -> list[Finding]:
         async with open_examined(settings) as (parts, other_log):
             return await examine(parts, other_log, now=lambda: datetime.now(UTC))
     except StartError as error:
-        return [fail("settings", str(error), "Change the setting that it names.")]
+        return [_refuse_settings(error)]
+
+
+def _refuse_settings(error: StartError) -> Finding:
+    return fail("settings", str(error), "Change the setting that it names.")
 
 
 def _print(findings: Sequence[Finding]) -> None:

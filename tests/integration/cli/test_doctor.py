@@ -302,3 +302,10 @@ def test_settings_with_which_nothing_starts(env: dict[str, str]) -> None:
     failed = failures({**env, "REDIS_URL": "redis://:secret@127.0.0.1:1?nonsense=1"})
     assert list(failed) == ["settings"]
     assert "secret" not in failed["settings"]
+
+
+def test_settings_that_cannot_be_read(env: dict[str, str]) -> None:
+    (said,) = failures({**env, "SITEBROOK_PORT": "many"}).values()
+    assert "SITEBROOK_PORT" in said
+    done = run("doctor", **{**env, "SITEBROOK_PORT": "many"})
+    assert "Change the setting that it names." in done.stdout
