@@ -13,11 +13,12 @@ import msgspec
 
 from sitebrook.jobs import statements
 from sitebrook.jobs.connections import Connections
+from sitebrook.jobs.context import Unsaved
 from sitebrook.jobs.job import Status
 from sitebrook.jobs.lanes import admit, admit_left_over
 from sitebrook.jobs.queue import Ticket
 
-# A job whose workers die under it is not started for ever; progress makes it start from 0 again.
+# A job whose workers die under it is not started for ever; what it settles makes it count from 0.
 MOST_LOSSES: Final = 10
 LOST: Final = (
     "worker_lost",
@@ -131,15 +132,16 @@ class Attempts:
         await self._admit(row["site_id"])
         return Lost(Status(row["status"]), row["site_id"])
 
-    async def keep(self, running: Sequence[tuple[Ticket, bytes | None]]) -> list[Kept]:
-        """Those of the running attempts that are still this worker's; new progress is stored."""
+    async def keep(self, running: Sequence[tuple[Ticket, Unsaved]]) -> list[Kept]:
+        """Those of the running attempts that are still this worker's; what is new is stored."""
         rows = [
             {
                 "id": ticket.job_id,
                 "attempt": ticket.attempt,
-                "progress": None if progress is None else msgspec.Raw(progress),
+                "progress": None if new.progress is None else msgspec.Raw(new.progress),
+                "has_settled": new.has_settled,
             }
-            for ticket, progress in running
+            for ticket, new in running
         ]
         found = await self._connections.run(
             statements.KEEP, {"running": msgspec.json.encode(rows).decode()}

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from sitebrook.jobs.job import to_json
 from sitebrook.jobs.streams import JobStream
 
 _MOST_PROGRESS_BYTES: Final = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What the table does not have yet of an attempt: progress as JSON, and whether it settled."""
+
+    progress: bytes | None = None
+    has_settled: bool = False
 
 
 class JobContext:
@@ -20,7 +29,7 @@ class JobContext:
         self.site_id = site_id
         self.is_stopping = False
         self.stream = stream
-        self._unsaved: bytes | None = None
+        self._unsaved = Unsaved()
 
     def progress(self, **fields: object) -> None:
         """Shows how far the job is, in the place of what was shown before.
@@ -31,15 +40,22 @@ class JobContext:
         encoded = to_json(fields)
         if len(encoded) > _MOST_PROGRESS_BYTES:
             raise ValueError(f"progress is over {_MOST_PROGRESS_BYTES:,} bytes")
-        self._unsaved = encoded
+        self._unsaved = Unsaved(encoded, self._unsaved.has_settled)
         self.stream.progress(fields)
+
+    def settled(self) -> None:
+        """Notes that something is done which no later attempt does again.
+
+        Workers that were lost before count no more; a job that loses them without that fails.
+        """
+        self._unsaved = Unsaved(self._unsaved.progress, has_settled=True)
 
     def check_cancelled(self) -> None:
         """Raises CancelledError when the attempt is to end; for handlers that rarely await."""
         if self.is_stopping:
             raise asyncio.CancelledError
 
-    def take_progress(self) -> bytes | None:
-        """The progress that the table does not have yet, as JSON; the worker stores it."""
-        encoded, self._unsaved = self._unsaved, None
-        return encoded
+    def take_unsaved(self) -> Unsaved:
+        """What the table does not have yet; the worker stores it."""
+        taken, self._unsaved = self._unsaved, Unsaved()
+        return taken

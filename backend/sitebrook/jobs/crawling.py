@@ -68,7 +68,7 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
 
     async def handle(context: JobContext, arguments: CrawlArguments) -> dict[str, object]:
         from sitebrook.access.sites import find_site
-        from sitebrook.ingestion.website.sources import find_source
+        from sitebrook.ingestion.website.sources import STORED, find_source
 
         tools = await open_tools()
         source = await find_source(tools.database, context.site_id or "", arguments.source_id)
@@ -81,6 +81,8 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
         def show(page: PageReport, waiting: int) -> None:
             nonlocal done
             done += 1
+            if page.outcome in STORED:  # the others are told again by the next attempt
+                context.settled()
             context.progress(
                 stage="fetch", done=done, total=done + waiting, url=page.url, outcome=page.outcome
             )

@@ -132,6 +132,7 @@ class _Batch:
         batch_id = self._arguments.batch_id
         outcome = await self._tools.ingester.take_in(site, file.raw, show)
         await staging.settle(self._tools.database, batch_id, file.position, outcome)
+        self._context.settled()
         self._counts = self._counts.plus(outcome)
         self._show("done", file.raw.source, outcome=staging.status_of(outcome))
 

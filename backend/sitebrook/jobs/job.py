@@ -81,7 +81,7 @@ class Job:
     """A job as the table has it.
 
     ``attempt`` counts every start that was granted, ``failures`` those that failed and may be
-    tried again, ``losses`` those that ended with their worker since the last progress.
+    tried again, ``losses`` those that ended with their worker since it settled something.
     """
 
     id: str

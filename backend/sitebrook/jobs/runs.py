@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from sitebrook.jobs.attempts import Kept
+from sitebrook.jobs.context import Unsaved
 from sitebrook.jobs.queue import Ticket
 from sitebrook.jobs.running import Reason, Run
 
@@ -46,11 +47,11 @@ class Runs:
         for run in self.all():
             run.stop(reason)
 
-    def take_progress(self) -> list[tuple[Ticket, bytes | None]]:
-        """Every attempt, with the progress that is not stored yet and now is taken."""
-        return [(run.attempt.ticket, run.context.take_progress()) for run in self._runs.values()]
+    def take_unsaved(self) -> list[tuple[Ticket, Unsaved]]:
+        """Every attempt, with what is not stored of it yet and now is taken."""
+        return [(run.attempt.ticket, run.context.take_unsaved()) for run in self._runs.values()]
 
-    def keep(self, asked: list[tuple[Ticket, bytes | None]], kept: list[Kept]) -> None:
+    def keep(self, asked: list[tuple[Ticket, Unsaved]], kept: list[Kept]) -> None:
         """Ends those of the asked ones that are not this worker's any more, or are cancelled."""
         found = {(one.job_id, one.attempt): one for one in kept}
         for ticket, _ in asked:

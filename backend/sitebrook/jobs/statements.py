@@ -236,15 +236,19 @@ RETRY: Final[LiteralString] = (
     + " AND status IN ('failed', 'cancelled') RETURNING site_id"
 )
 
-# What a worker runs: progress is kept, and what it still may run comes back.
+# What a worker runs: progress is kept, and what it still may run comes back. Progress alone does
+# not take lost workers back: work that kills its worker shows some each time.
 KEEP: Final[LiteralString] = """
     WITH mine AS (
         SELECT * FROM json_to_recordset(%(running)s::json)
-            AS mine (id text, attempt integer, progress jsonb)
+            AS mine (id text, attempt integer, progress jsonb, has_settled boolean)
     ), kept AS (
-        UPDATE job SET progress = mine.progress, losses = 0 FROM mine
+        UPDATE job SET
+            progress = coalesce(mine.progress, job.progress),
+            losses = CASE WHEN mine.has_settled THEN 0 ELSE job.losses END
+        FROM mine
         WHERE job.id = mine.id AND job.attempt = mine.attempt AND job.status = 'running'
-            AND mine.progress IS NOT NULL
+            AND (mine.progress IS NOT NULL OR mine.has_settled)
     )
     SELECT job.id, job.attempt, job.cancel_requested_at IS NOT NULL AS is_cancelled
     FROM job JOIN mine ON job.id = mine.id AND job.attempt = mine.attempt

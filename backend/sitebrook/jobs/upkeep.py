@@ -99,7 +99,7 @@ class Upkeep:
         await self._tools.queue.listen(self._wake, cancel)
 
     async def _keep_runs(self) -> None:
-        asked = self._runs.take_progress()
+        asked = self._runs.take_unsaved()
         if asked:
             self._runs.keep(asked, await self._tools.attempts.keep(asked))
 

@@ -72,7 +72,13 @@ def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
     async def handle(context: JobContext, arguments: SwitchArguments) -> dict[str, object]:
         from sitebrook.retrieval.switch import switch_with_stores
 
+        last: SwitchProgress | None = None
+
         def show(progress: SwitchProgress) -> None:
+            nonlocal last
+            if last is not None and progress.done > last.done:
+                context.settled()
+            last = progress
             context.progress(stage="embed", done=progress.done, total=progress.total)
 
         tools = await open_tools()

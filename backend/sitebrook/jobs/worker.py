@@ -178,7 +178,7 @@ class Worker:
         await self._end(run.attempt, ending, run)
 
     async def _end(self, attempt: Attempt, ending: Ending, run: Run | None = None) -> None:
-        progress = None if run is None else run.context.take_progress()
+        progress = None if run is None else run.context.take_unsaved().progress
         ended = await self._insist(lambda: self._tools.attempts.end(attempt, ending, progress))
         stream = self._stream_of(attempt) if run is None else run.context.stream
         if ended is None:

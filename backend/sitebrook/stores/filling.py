@@ -111,6 +111,7 @@ class _Filling:
         outcome = await self._tools.ingester.take_in(site, one.raw)
         job_id = self._context.job_id
         await settle(self._tools.database, self._store_id, one.file_id, job_id, outcome)
+        self._context.settled()
         result = self._result
         if isinstance(outcome, IngestedDocument):
             result = msgspec.structs.replace(result, completed=result.completed + 1)

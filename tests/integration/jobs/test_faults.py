@@ -50,10 +50,20 @@ async def test_a_job_whose_workers_die_again_and_again_fails(database: Database)
     assert await engine.queue() == []
 
 
-async def test_progress_makes_up_for_lost_workers(database: Database) -> None:
+async def test_a_job_that_shows_progress_and_kills_its_workers_fails(database: Database) -> None:
+    async with open_engine(database, KINDS) as engine, worker_process(engine) as worker:
+        job_id = await engine.enqueue("count", "1000")
+        await engine.rows("UPDATE job SET losses = :most - 1", most=MOST_LOSSES)
+        await engine.until("SELECT FROM job WHERE progress IS NOT NULL")
+        os.kill(worker.pid, signal.SIGKILL)
+        async with worker_process(engine):
+            [row] = await faults.ended(engine, [job_id])
+    assert (row["status"], row["error_code"]) == ("failed", "worker_lost")
+
+
+async def test_what_is_settled_makes_up_for_lost_workers(database: Database) -> None:
     async with open_engine(database, KINDS) as engine, worker_process(engine):
-        await engine.enqueue("count", "1000")
-        await engine.until("SELECT FROM job WHERE status = 'running'")
+        await engine.enqueue("settle", "1000")
         await engine.rows("UPDATE job SET losses = 5")
         await engine.until("SELECT FROM job WHERE losses = 0 AND progress IS NOT NULL")
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -117,6 +118,37 @@ async def test_another_worker_goes_on_behind_what_was_settled(
     async with database.begin() as connection:
         counted = await connection.execute(sa.text("SELECT count(*) FROM document"))
         assert counted.scalar_one() == 6
+
+
+async def test_only_files_with_an_outcome_make_up_for_lost_workers(
+    parts: Parts, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in, goes_on = parts.ingester.take_in, asyncio.Event()
+
+    async def wait_behind_the_first_stage(site: Any, raw: RawDocument, show: Any) -> Any:
+        show("embed")
+        await goes_on.wait()
+        goes_on.clear()
+        return await take_in(site, raw, show)
+
+    async def losses_when(progress: str) -> int:
+        query = f"SELECT losses FROM job WHERE progress @> '{progress}'"
+        while True:
+            async with database.begin() as connection:
+                found = (await connection.execute(sa.text(query))).scalar_one_or_none()
+            if found is not None:
+                return found
+            await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(parts.ingester, "take_in", wait_behind_the_first_stage)
+    site = await make_site(database)
+    await parts.intake.send(site, documents(2))
+    async with database.begin() as connection:
+        await connection.execute(sa.text("UPDATE job SET losses = 5"))
+    async with asyncio.timeout(SOON_S), working(parts):
+        assert await losses_when('{"stage": "embed", "done": 0}') == 5
+        goes_on.set()
+        assert await losses_when('{"stage": "embed", "done": 1}') == 0
 
 
 async def test_a_cancelled_job_leaves_whole_documents_only(

@@ -53,7 +53,18 @@ async def count(context: JobContext, note: Note) -> int:
     return context.attempt
 
 
-KINDS = [kind("sleep", sleep), kind("block", block), kind("count", count)]
+async def settle(context: JobContext, note: Note) -> int:
+    """As ``count``, of things that are done for good."""
+    context.settled()
+    return await count(context, note)
+
+
+KINDS = [
+    kind("sleep", sleep),
+    kind("block", block),
+    kind("count", count),
+    kind("settle", settle),
+]
 
 
 async def main() -> None:

@@ -24,7 +24,7 @@ from sitebrook.retrieval.documents import delete_documents, find_sources
 
 _MAX_SOURCES: Final = 100
 _MAX_HOURS: Final = 24 * 366
-_STORED: Final = frozenset({"added", "replaced", "unchanged"})
+STORED: Final = frozenset({"added", "replaced", "unchanged"})
 # Bounds the rows of pages that one website leaves behind.
 _DELETED_AT_ONCE: Final = 500
 _GOES_ON: Final = timedelta(days=1)
@@ -182,7 +182,7 @@ async def save_page(database: Database, source_id: str, page: PageReport) -> Non
     }
     if page.outcome != "failed":
         values |= {
-            "is_stored": page.outcome in _STORED,
+            "is_stored": page.outcome in STORED,
             "etag": page.validators.etag,
             "last_modified": page.validators.last_modified,
             "links": list(page.links),
