@@ -151,22 +151,25 @@ class ChatService:
         return made
 
     async def _find(self, question: Question, text: str) -> Sequence[Passage]:
-        wanted = question.retrieval
-        found = [
-            (
-                await self._parts.searcher.find(
-                    place.holder_id,
-                    text,
-                    limit=wanted.max_passages,
-                    min_score=wanted.min_score,
-                    document_ids=place.document_ids,
-                )
-            ).passages
-            for place in wanted.places or (Place(question.caller.site.id),)
-        ]
+        places = question.retrieval.places or (Place(question.caller.site.id),)
+        found = [await self._find_in(place, question, text) for place in places]
         # Of several places together as many as of one.
         best = sorted((one for passages in found for one in passages), key=lambda one: -one.score)
         return best[: max(map(len, found))]
+
+    async def _find_in(self, place: Place, question: Question, text: str) -> Sequence[Passage]:
+        wanted = question.retrieval
+        found = await self._parts.searcher.find(
+            place.holder_id,
+            text,
+            limit=wanted.max_passages,
+            min_score=wanted.min_score,
+            document_ids=place.document_ids,
+        )
+        if place.select_held is None:
+            return found.passages
+        held = await place.select_held([one.document_id for one in found.passages])
+        return [one for one in found.passages if one.document_id in held]
 
     def _to_request(
         self, question: Question, history: list[PromptMessage], passages: Sequence[Passage]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sitebrook.retrieval.postings import Numbers
 from sitebrook.retrieval.tables import chunk
 
+SelectHeld = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to search: the documents of a site or a store, by its id, or only some of them."""
+    """Where to search: the documents of a site or a store, by its id, or only some of them.
+
+    ``select_held`` gives those of the found documents that are still in it, where documents may
+    be there that nothing stands behind.
+    """
 
     holder_id: str
     document_ids: tuple[str, ...] | None = None
+    select_held: SelectHeld | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,10 +26,12 @@ def to_source(file_id: str, name: str) -> str:
     return f"{file_id}{SOURCE_SEPARATOR}{name}"
 
 
-async def remove_stale(database: Database, moment: datetime, store_id: str | None = None) -> int:
+async def remove_stale(
+    database: Database, moment: datetime, store_id: str | None = None, source: str | None = None
+) -> int:
     """How many documents had no file, or one that failed or was cancelled, or an expired store.
 
-    Of one store, or of all.
+    Of one store, or of all; with ``source`` only the document of that file is looked at.
     """
     age = func.make_interval(0, 0, 0, store.c.expires_after_days)
     has_expired = store.c.last_active_at + age <= moment
@@ -46,6 +48,8 @@ async def remove_stale(database: Database, moment: datetime, store_id: str | Non
     )
     if store_id is not None:
         stale = stale.where(store.c.id == store_id)
+    if source is not None:
+        stale = stale.where(document.c.source == source)
     removed = 0
     while True:
         async with database.begin() as connection:

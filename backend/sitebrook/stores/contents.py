@@ -15,7 +15,7 @@ from sitebrook.errors import InvalidRequest, NotFound
 from sitebrook.ids import is_id, new_id
 from sitebrook.retrieval.documents import find_source_text
 from sitebrook.stores.attaching import Attaching
-from sitebrook.stores.cleaning import remove_stale
+from sitebrook.stores.cleaning import remove_stale, to_source
 from sitebrook.stores.entries import (
     IN_PROGRESS,
     Counts,
@@ -99,7 +99,7 @@ class Contents:
         self, site_id: str, store_id: str, window: Window, listed: Listed
     ) -> Page[Entry]:
         """The store's files in the window. Raises NotFound."""
-        await self._stores.find(site_id, store_id)
+        await self._stores.check(site_id, store_id)
         query = select_entries().where(store_file.c.store_id == store_id)
         if listed.batch_id is not None:
             batch = await self.find_batch(site_id, store_id, listed.batch_id)
@@ -112,7 +112,7 @@ class Contents:
 
     async def find(self, site_id: str, store_id: str, file_id: str) -> Entry:
         """The file in the store. Raises NotFound."""
-        await self._stores.find(site_id, store_id)
+        await self._stores.check(site_id, store_id)
         row = None
         if is_id(file_id):
             query = select_entries().where(*_is(store_id, file_id))
@@ -151,14 +151,15 @@ class Contents:
 
     async def remove(self, site_id: str, store_id: str, file_id: str) -> None:
         """Takes the file out of the store with all that was made of it. Raises NotFound."""
-        await self.find(site_id, store_id, file_id)
+        found = await self.find(site_id, store_id, file_id)
         async with self._database.begin() as connection:
             await connection.execute(delete(store_file).where(*_is(store_id, file_id)))
-        await remove_stale(self._database, self._clock(), store_id)
+        source = to_source(file_id, found.name)
+        await remove_stale(self._database, self._clock(), store_id, source)
 
     async def find_batch(self, site_id: str, store_id: str, batch_id: str) -> Batch:
         """The batch. Raises NotFound."""
-        await self._stores.find(site_id, store_id)
+        await self._stores.check(site_id, store_id)
         known = [batch_id] if is_id(batch_id) else []
         query = select(store_batch).where(
             store_batch.c.id.in_(known), store_batch.c.store_id == store_id

@@ -15,7 +15,7 @@ from sitebrook.db.tables import now
 from sitebrook.errors import BodyTooLarge, InvalidRequest, NotFound
 from sitebrook.ids import is_id, new_id
 from sitebrook.ingestion.decoding import clean
-from sitebrook.stores.cleaning import remove_stale
+from sitebrook.stores.cleaning import remove_stale, to_source
 from sitebrook.stores.paging import Age, Page, Window, load_page
 from sitebrook.stores.tables import file, store_file
 
@@ -113,13 +113,14 @@ class Files:
 
     async def delete(self, site_id: str, file_id: str) -> None:
         """Removes the file, also from stores, with all that was made of it. Raises NotFound."""
-        await self.find(site_id, file_id)
+        found = await self.find(site_id, file_id)
         of_file = select(store_file.c.store_id).where(store_file.c.file_id == file_id)
         async with self._database.begin() as connection:
             store_ids = list((await connection.execute(of_file)).scalars())
             await connection.execute(delete(file).where(self._is(site_id, file_id)))
         for store_id in store_ids:
-            await remove_stale(self._database, self._clock(), store_id)
+            source = to_source(file_id, found.name)
+            await remove_stale(self._database, self._clock(), store_id, source)
 
     async def remove_expired(self) -> int:
         """How many files had expired; they are gone."""

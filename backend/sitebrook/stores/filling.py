@@ -78,8 +78,6 @@ class _Filling:
         """Reads every file that waits for this job; none when the store is gone."""
         from sqlalchemy.exc import IntegrityError
 
-        from sitebrook.db.tables import now
-        from sitebrook.stores.cleaning import remove_stale
         from sitebrook.stores.waiting import is_store
 
         database = self._tools.database
@@ -88,8 +86,6 @@ class _Filling:
         except IntegrityError:
             if await is_store(database, self._store_id):
                 raise
-        # Files that were taken out or cancelled while they were read.
-        await remove_stale(database, now(), self._store_id)
         return self._result
 
     async def _read_all(self, site: Site) -> None:
@@ -105,15 +101,21 @@ class _Filling:
             self._context.check_cancelled()
 
     async def _read(self, site: Site, one: Waiting) -> None:
+        from sitebrook.db.tables import now
         from sitebrook.ingestion.ingest import IngestedDocument
+        from sitebrook.stores.cleaning import remove_stale
         from sitebrook.stores.waiting import settle
 
         outcome = await self._tools.ingester.take_in(site, one.raw)
         job_id = self._context.job_id
-        await settle(self._tools.database, self._store_id, one.file_id, job_id, outcome)
+        database, is_read = self._tools.database, isinstance(outcome, IngestedDocument)
+        is_noted = await settle(database, self._store_id, one.file_id, job_id, outcome)
+        if not (is_noted and is_read):
+            # What was made of it before, or while it was taken out or cancelled.
+            await remove_stale(database, now(), self._store_id, one.raw.source)
         self._context.settled()
         result = self._result
-        if isinstance(outcome, IngestedDocument):
+        if is_read:
             result = msgspec.structs.replace(result, completed=result.completed + 1)
         else:
             result = msgspec.structs.replace(result, failed=result.failed + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -105,6 +105,10 @@ class StoreSearch:
         self, site_id: str, store_id: str, wanted: Filter | None, params: _Params
     ) -> Place:
         """The store's documents, those whose file passes the filter and has not expired."""
+
+        async def select_held(document_ids: Sequence[str]) -> Collection[str]:
+            return await self._load_files(store_id, document_ids)
+
         await self._stores.open(site_id, store_id, params.store)
         in_store = (store_file.c.store_id == store_id, store_file.c.document_id.is_not(None))
         is_alive = is_kept(self._clock())
@@ -116,9 +120,9 @@ class StoreSearch:
             if wanted is None:
                 expired = of_file.where(*in_store, ~is_alive).limit(1)
                 if (await connection.execute(expired)).first() is None:
-                    return Place(store_id)
+                    return Place(store_id, select_held=select_held)
             found = await connection.execute(of_file.where(*in_store, *conditions))
-            return Place(store_id, tuple(found.scalars()))
+            return Place(store_id, tuple(found.scalars()), select_held)
 
     async def _load_files(self, store_id: str, document_ids: Sequence[str]) -> dict[str, Any]:
         of_document = store_file.c.document_id

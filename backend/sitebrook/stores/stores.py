@@ -128,20 +128,25 @@ class Stores:
         async with self._database.begin() as connection:
             return await self._load(connection, site_id, store_id)
 
-    async def open(self, site_id: str, store_id: str, param: str = _PARAM) -> Store:
-        """The store, noted as in use; ``param`` is what the request calls it.
+    async def check(self, site_id: str, store_id: str) -> None:
+        """Raises NotFound for a store that the site does not have."""
+        async with self._database.begin() as connection:
+            await _find_row(connection, site_id, store_id)
+
+    async def open(self, site_id: str, store_id: str, param: str = _PARAM) -> None:
+        """Notes that the store is in use; ``param`` is what the request calls it.
 
         Raises NotFound, InvalidRequest when it has expired.
         """
         async with self._database.begin() as connection:
-            return await self.use(connection, site_id, store_id, param)
+            await self.use(connection, site_id, store_id, param)
 
     async def use(
         self, connection: AsyncConnection, site_id: str, store_id: str, param: str = _PARAM
-    ) -> Store:
+    ) -> None:
         """As ``open``, within a transaction."""
-        found = await self._load(connection, site_id, store_id, param)
-        if found.has_expired:
+        found = await _find_row(connection, site_id, store_id, param)
+        if self._has_expired(found):
             raise InvalidRequest(
                 "The store has expired, and its files are no longer found; make a new one.",
                 param=param,
@@ -151,7 +156,6 @@ class Stores:
         if found.last_active_at < moment - _NOTED_AFTER:
             used = update(store).where(store.c.id == store_id).values(last_active_at=moment)
             await connection.execute(used)
-        return found
 
     async def change(self, site_id: str, store_id: str, change: StoreChange) -> Store:
         """The changed store. Raises NotFound, InvalidRequest when it has expired."""
@@ -164,7 +168,7 @@ class Stores:
     async def delete(self, site_id: str, store_id: str) -> None:
         """Removes the store with all that was made of its files, which stay. Raises NotFound."""
         async with self._database.begin() as connection:
-            await self._load(connection, site_id, store_id)
+            await _find_row(connection, site_id, store_id)
             await connection.execute(delete(holder).where(holder.c.id == store_id))
         self._searcher.forget(store_id)
 
@@ -172,30 +176,34 @@ class Stores:
         """How many documents of stores there were without a file, or of expired ones."""
         return await remove_stale(self._database, self._clock())
 
-    async def _load(
-        self, connection: AsyncConnection, site_id: str, store_id: str, param: str = _PARAM
-    ) -> Store:
-        row = None
-        if is_id(store_id):
-            query = _of_site(site_id).where(store.c.id == store_id)
-            row = (await connection.execute(query)).first()
-        if row is None:
-            raise NotFound(
-                "There is no such vector store.",
-                param=param,
-                code="vector_store_not_found",
-            )
+    async def _load(self, connection: AsyncConnection, site_id: str, store_id: str) -> Store:
+        row = await _find_row(connection, site_id, store_id)
         return self._to_store(row, (await sum_up(connection, "store_id", [store_id]))[store_id])
 
     def _to_store(self, row: Row[Any], sums: Sum) -> Store:
+        return Store(*row, sums=sums, has_expired=self._has_expired(row))
+
+    def _has_expired(self, row: Row[Any]) -> bool:
         expires_at = to_expiry(row.last_active_at, row.expires_after_days)
-        has_expired = expires_at is not None and expires_at <= self._clock()
-        return Store(*row, sums=sums, has_expired=has_expired)
+        return expires_at is not None and expires_at <= self._clock()
 
 
 def to_expiry(last_active_at: datetime, days: int | None) -> datetime | None:
     """The moment so many days later; None is never."""
     return None if days is None else last_active_at + timedelta(days=days)
+
+
+async def _find_row(
+    connection: AsyncConnection, site_id: str, store_id: str, param: str = _PARAM
+) -> Row[Any]:
+    """The store without what its files add up to, which takes long for many. Raises NotFound."""
+    row = None
+    if is_id(store_id):
+        query = _of_site(site_id).where(store.c.id == store_id)
+        row = (await connection.execute(query)).first()
+    if row is None:
+        raise NotFound("There is no such vector store.", param=param, code="vector_store_not_found")
+    return row
 
 
 def _of_site(site_id: str) -> Any:

@@ -68,14 +68,15 @@ def to_tokens(sizes: ChunkSizes) -> Sizes:
 
 async def settle(
     database: Database, store_id: str, file_id: str, job_id: str, outcome: Outcome
-) -> None:
-    """Notes what became of a file, unless it was taken out, cancelled or added again meanwhile."""
+) -> bool:
+    """Notes what became of a file; False when it was taken out, cancelled or added again."""
     is_it = and_(
         store_file.c.store_id == store_id, store_file.c.file_id == file_id, *_waits_for(job_id)
     )
     async with database.begin() as connection:
         values = await _to_values(connection, outcome)
-        await connection.execute(update(store_file).where(is_it).values(values))
+        noted = await connection.execute(update(store_file).where(is_it).values(values))
+        return noted.rowcount > 0
 
 
 async def hand_over(
