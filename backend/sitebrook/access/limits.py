@@ -130,10 +130,10 @@ def allowances_of(caller: Caller, address: str, limits: LimitSettings) -> tuple[
 
 
 def _allowances_of(caller: Caller, address: str, limits: LimitSettings) -> list[Allowance]:
-    key = Allowance("key", caller.key_id, limits.key_requests_per_minute, limits.key_open_answers)
+    found = [*allowances_of_key(caller, limits)]
     if caller.has_secret_key:
-        return [key]
-    found = [key, allowance_of_address(address, limits)]
+        return found
+    found.append(allowance_of_address(address, limits))
     if caller.visitor_id is not None:
         found.append(
             Allowance(
@@ -144,6 +144,13 @@ def _allowances_of(caller: Caller, address: str, limits: LimitSettings) -> list[
             )
         )
     return found
+
+
+def allowances_of_key(caller: Caller, limits: LimitSettings) -> tuple[Allowance, ...]:
+    """The limits of the caller's key alone, for what a site's server asks without an answer."""
+    return (
+        Allowance("key", caller.key_id, limits.key_requests_per_minute, limits.key_open_answers),
+    )
 
 
 def allowance_of_address(address: str, limits: LimitSettings) -> Allowance:

@@ -14,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.limits import allowances_of_key
 from sitebrook.api.bodies import check_json
 from sitebrook.api.schemas.embeddings import (
     MAX_INPUT_CHARACTERS,
@@ -44,6 +45,7 @@ async def create_embeddings(
 ) -> Response[Any]:
     """A vector for each text, made as those of documents are."""
     texts = _to_texts(data.input)
+    await parts.limiter.count(allowances_of_key(server, parts.settings.limits))
     if data.model == "auto":
         embedder = (await parts.embedders.find(server.site.id))[0]
     else:

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.limits import allowances_of_key
 from sitebrook.api.schemas.search import (
     CandidateResponse,
     PassageResponse,
@@ -44,6 +45,7 @@ async def search(  # noqa: PLR0913 - each is a parameter of the address
     # Not by the framework, which would look at it before the key.
     if not question.strip():
         raise InvalidRequest("A search needs a question.", param="question")
+    await parts.limiter.count(allowances_of_key(server, parts.settings.limits))
     history = [PromptMessage(role="user", content=one) for one in earlier or ()]
     searched = await parts.follow_ups.to_standalone(question, history)
     found = await parts.searcher.find(server.site.id, searched.text, limit=limit, explains=explain)

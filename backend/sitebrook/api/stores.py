@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from sitebrook.access.gate import Caller
+from sitebrook.access.limits import allowances_of_key
 from sitebrook.api.bodies import check_json
 from sitebrook.api.schemas.stores import (
     DeletedStoreResponse,
@@ -144,6 +145,7 @@ async def search_store(
     texts = [data.query] if isinstance(data.query, str) else data.query
     if not all(text.strip() for text in texts):
         raise InvalidRequest("A search needs a query.", param="query")
+    await parts.limiter.count(allowances_of_key(server, parts.settings.limits))
     ranking = data.ranking_options or RankingOptions()
     asked = StoreQuestion(
         texts=texts,

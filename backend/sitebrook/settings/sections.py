@@ -110,7 +110,10 @@ class LimitSettings:
         1024, "SITEBROOK_VISITOR_ANSWER_TOKENS", "longest answer to a visitor, in tokens", least=1
     )
     key_requests_per_minute: int = setting(
-        0, "SITEBROOK_KEY_REQUESTS_PER_MINUTE", "questions with one key; 0: no limit", least=0
+        0,
+        "SITEBROOK_KEY_REQUESTS_PER_MINUTE",
+        "questions, searches and embeddings with one key; 0: no limit",
+        least=0,
     )
     key_open_answers: int = setting(
         0, "SITEBROOK_KEY_OPEN_ANSWERS", "answers at once with one key; 0: no limit", least=0

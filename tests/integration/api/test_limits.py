@@ -61,6 +61,31 @@ def test_a_key_gives_only_so_many_answers_at_once(limited: Api) -> None:
         assert reply.headers["retry-after"]
 
 
+@pytest.mark.parametrize("what", ["embeddings", "stores", "search"])
+def test_what_spends_on_embeddings_counts_against_its_key(
+    session_database_url: str, api: Api, with_redis: dict[str, str], what: str
+) -> None:
+    settings = {
+        "SITEBROOK_KEY_REQUESTS_PER_MINUTE": "2",
+        "SITEBROOK_REDIS_KEY_PREFIX": f"counted-{what}:",
+    }
+    server = api.site.server
+    store = api.send("POST", "/v1/vector_stores", {}, server).json["id"]
+    method, path, body = {
+        "embeddings": ("POST", "/v1/embeddings", {"input": "sails"}),
+        "stores": ("POST", f"/v1/vector_stores/{store}/search", {"query": "sails"}),
+        "search": ("GET", "/api/search?question=sails", None),
+    }[what]
+    with running_server(session_database_url, **settings, **with_redis) as counting:
+        counted = _behind(api, counting)
+        assert counted.send(method, path, body, server).status == 200
+        assert counted.send("POST", CHAT, question("Hello?"), server).status == 200
+        reply = counted.send(method, path, body, server)
+        assert_is_error(reply, 429, "key_rate_limit")
+        assert 1 <= int(reply.headers["retry-after"]) <= 30
+        assert counted.send(method, path, body, api.other.server).status in {200, 404}
+
+
 @contextlib.contextmanager
 def _opened(api: Api) -> Iterator[None]:
     """A stream of which the first delta has come and the last has not."""

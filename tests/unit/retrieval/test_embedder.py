@@ -24,9 +24,9 @@ class CountingPool(ComputePool):
 
     asked = 0
 
-    async def run(self, *asked: Any) -> Any:
+    async def run(self, work: Any, asked: Any, limits: Any = None) -> Any:
         self.asked += 1
-        return await super().run(*asked)
+        return await super().run(work, asked, limits)
 
 
 async def test_rows_have_length_one_and_a_text_without_words_is_zero() -> None:
