@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -64,10 +65,13 @@ class MarkerFilter:
             if not self._is_listing:
                 bracket = text.find("[", position)
                 start = len(text) if bracket < 0 else bracket
-                shown.append(self._show(text[position:start]))
+                if start > position:
+                    shown.append(self._show(text[position:start]))
             found = None if self._code.is_inside else self._pattern.match(text, start)
             if found is not None and found.end() - start <= self._room:
-                shown.append(self._renumber(int(found[1]), shown))
+                marker = self._renumber(int(found[1]), shown)
+                if marker:
+                    shown.append(marker)
                 self._is_listing = found[2] == ","
                 position = found.end()
             elif self._may_become_number(text, start):
@@ -110,12 +114,15 @@ class MarkerFilter:
 
     def _last(self, pieces: Sequence[str]) -> str:
         """The end of what is shown, with the ``pieces`` that are not given out yet."""
-        last = "".join(pieces)
-        for piece in reversed(self._before):
-            if len(last) >= BEFORE_CHARACTERS:
+        last: list[str] = []
+        room = BEFORE_CHARACTERS
+        for piece in itertools.chain(reversed(pieces), reversed(self._before)):
+            end = piece[-room:]
+            last.append(end)
+            room -= len(end)
+            if not room:
                 break
-            last = piece + last
-        return last[-BEFORE_CHARACTERS:]
+        return "".join(reversed(last))
 
     def _show(self, text: str) -> str:
         self._code.push(text)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sitebrook.chat.markers import BEFORE_CHARACTERS, FindIndex, MarkerFilter
@@ -126,3 +128,40 @@ def test_only_the_end_of_the_text_is_looked_back_at(size: int) -> None:
     text = "".join(f"word{number} " for number in range(300))
     run_with(find_index, f"{text}[1]", size)
     assert seen == [text[-BEFORE_CHARACTERS:]]
+
+
+@pytest.mark.parametrize("is_earlier", [True, False], ids=["earlier", "same push"])
+def test_a_marker_costs_no_copy_of_what_stands_before_it(*, is_earlier: bool) -> None:
+    long = "word " * 400_000
+    peaks: list[int] = []
+
+    def find_index(_number: int, _before: str) -> int:
+        now, peak = tracemalloc.get_traced_memory()
+        peaks.append(peak - now)
+        tracemalloc.reset_peak()
+        return 1
+
+    marker_filter = MarkerFilter(find_index, [long] if is_earlier else [])
+    text = ("" if is_earlier else long) + "[1] and" * 5
+    tracemalloc.start()
+    try:
+        marker_filter.push(text)
+    finally:
+        tracemalloc.stop()
+    assert len(peaks) == 5
+    assert max(peaks[1:]) < 100_000
+
+
+def test_the_text_before_a_marker_goes_back_over_pushes_and_dropped_markers() -> None:
+    seen: list[str] = []
+
+    def find_index(number: int, before: str) -> int | None:
+        seen.append(before)
+        return 1 if number == 1 else None
+
+    told = "".join(chr(ord("a") + at % 26) for at in range(2 * BEFORE_CHARACTERS))
+    for size in (1, 7, 5_000):
+        seen.clear()
+        run_with(find_index, f"{told}[1] x[9][9][1]", size)
+        ends = [told, f"{told}[1] x", f"{told}[1] x", f"{told}[1] x"]
+        assert seen == [end[-BEFORE_CHARACTERS:] for end in ends]
