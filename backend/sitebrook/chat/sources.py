@@ -9,9 +9,9 @@ import msgspec
 
 from sitebrook.chat.attribution import Attributor
 from sitebrook.chat.citations import Citation, CitedPassage, to_citation
-from sitebrook.chat.markers import Marker
+from sitebrook.chat.markers import BEFORE_CHARACTERS, Marker
 from sitebrook.chat.quotations import Quoted, find_quotation
-from sitebrook.chat.statements import Statement, to_statements
+from sitebrook.chat.statements import to_statements
 
 # A statement of four words that mean something has more, in Chinese too.
 _LEAST_CHARACTERS: Final = 8
@@ -60,10 +60,12 @@ class Sources:
     def cite(self, text: str, markers: Sequence[Marker]) -> tuple[Citation, ...]:
         """The citations that the markers in the text of a choice name, by their index."""
         statements = to_statements(text, markers)
-        named = {marker.index for marker in markers}
+        named = {marker.index: marker for marker in reversed(markers)}
         for place, index in self._indexes.items():
             if index in named and index not in self._citations:
-                self._citations[index] = self._to_citation(index, place, statements, text)
+                stated = " ".join(one.text for one in statements if index in one.indexes)
+                stated = stated or _around(named[index], text)
+                self._citations[index] = self._to_citation(index, place, stated)
         return tuple(self._citations[index] for index in sorted(named))
 
     def find_unmarked(self, text: str, markers: Sequence[Marker]) -> list[Marker]:
@@ -89,12 +91,14 @@ class Sources:
     def _to_index(self, place: int) -> int:
         return self._indexes.setdefault(place, len(self._indexes) + 1)
 
-    def _to_citation(
-        self, index: int, place: int, statements: Sequence[Statement], text: str
-    ) -> Citation:
+    def _to_citation(self, index: int, place: int, stated: str) -> Citation:
         linked = self._passages[place]
-        marked = " ".join(one.text for one in statements if index in one.indexes)
-        return to_citation(index, linked.passage, url=linked.url, statements=marked or text)
+        return to_citation(index, linked.passage, url=linked.url, statements=stated)
+
+
+def _around(marker: Marker, text: str) -> str:
+    """What stands by a marker that is behind the statements of a very long answer."""
+    return text[max(0, marker.start - BEFORE_CHARACTERS) : marker.end + BEFORE_CHARACTERS]
 
 
 def _to_text(passage: CitedPassage) -> str:

@@ -146,3 +146,10 @@ def test_a_quotation_may_be_of_the_heading_and_across_markup() -> None:
     )
     for quotation in ("Please ask the front desk for a card", "how to become a member of the"):
         assert answer(f'It says "{quotation}" [1].', [passage]).text.endswith(" [1].")
+
+
+def test_far_behind_the_beginning_a_citation_quotes_for_what_stands_by_its_marker() -> None:
+    talk = "The library opens at nine on weekdays. " + "So it has always been. " * 3_000
+    found = answer(f"{talk}Leave your dogs outside [1].", [_HOURS])
+    assert found.markers[0].start > 50_000
+    assert [one.quote for one in found.citations] == ["Dogs stay outside."]
