@@ -29,7 +29,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
+
+# HTTP statuses by which an upstream says that it does not take what was sent.
+_OF_INPUT: Final = frozenset({400, 413, 422})
 
 WorkEnd = Literal["start", "time", "memory", "crash", "answer", "error", "cancelled", "closed"]
 
@@ -203,6 +206,12 @@ class ProviderError(Unavailable):
         super().__init__(message, code=code, retry_after_s=retry_after_s)
         self.upstream_status = upstream_status
         self.is_permanent = is_permanent
+
+    @property
+    def refuses_input(self) -> bool:
+        """Whether another input may be taken: not so for a key, a name or an account."""
+        is_of_input = self.upstream_status in _OF_INPUT or self.code == "context_length_exceeded"
+        return self.is_permanent and is_of_input and self.code != "insufficient_quota"
 
 
 class ProviderNotAsked(ProviderError):

@@ -21,6 +21,7 @@ from sitebrook.errors import (
     BodyTooLarge,
     EmbedderSwitched,
     InvalidRequest,
+    ProviderError,
     RequestError,
     UnsupportedBody,
 )
@@ -158,7 +159,7 @@ class Ingester:
 
         The same content with the same title and address is not read again. A text too short to
         tell is in the site's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for a
-        document that cannot be taken in.
+        document that cannot be taken in, also for one that the embedder refuses.
         """
         sha256 = await self._digest(site, raw)
         unchanged = await self._find(site, raw.source, sha256)
@@ -257,7 +258,15 @@ class Ingester:
         known = await load_vectors(self._database, site_id, new.source, embedder.name)
         pieces = {(new.title, piece.headings, piece.text): piece for piece in new.chunks}
         missing = [key for key in pieces if key not in known]
-        made = await embedder.embed([to_indexed_text(*key) for key in missing])
+        try:
+            made = await embedder.embed([to_indexed_text(*key) for key in missing])
+        except ProviderError as error:
+            if not error.refuses_input:
+                raise
+            raise InvalidRequest(
+                f"The embedder does not take the text of this document. {error.message}",
+                code="embedding_refused",
+            ) from error
         if known and missing and made.shape[1] != len(next(iter(known.values()))):
             raise dimension_changed(made.shape[1], len(next(iter(known.values()))))
         rows = {**known, **dict(zip(missing, made, strict=True))}

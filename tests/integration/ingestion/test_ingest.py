@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.factories import make_site
 
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
-from sitebrook.errors import InvalidRequest
+from sitebrook.errors import InvalidRequest, ProviderError
 from sitebrook.ingestion.ingest import Ingester, Progress
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
@@ -170,3 +171,56 @@ async def test_a_source_that_cannot_be_shown_is_refused(
     site = await make_site(database)
     with pytest.raises(InvalidRequest, match="source"):
         await ingester.ingest_document(site, RawDocument(source, "text", "text/plain"))
+
+
+class _Choosy(HashingEmbedder):
+    """Fails for texts about pears."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__()
+        self._failure = ProviderError(
+            "The endpoint failed.",
+            code=code,
+            upstream_status=status,
+            is_permanent=status < 500,
+        )
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        if any("Pears" in text for text in texts):
+            raise self._failure
+        return await super().embed(texts)
+
+
+_ERROR = "provider_error"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ends"),
+    [
+        (400, _ERROR, False),
+        (413, _ERROR, False),
+        (422, _ERROR, False),
+        (403, "context_length_exceeded", False),
+        (400, "insufficient_quota", True),
+        (401, _ERROR, True),
+        (403, _ERROR, True),
+        (404, _ERROR, True),
+        (503, _ERROR, True),
+    ],
+)
+async def test_a_text_that_the_embedder_refuses_stops_no_other(
+    database: Database, pool: ComputePool, status: int, code: str, *, ends: bool
+) -> None:
+    site = await make_site(database)
+    embedders = SiteEmbedders(database, _Choosy(status, code))
+    ingester = Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
+    pears = RawDocument("pears.md", "# Pears\n\nPears ripen on the sill.")
+    if ends:
+        with pytest.raises(ProviderError):
+            await ingester.take_in(site, pears)
+        return
+    outcome = await ingester.take_in(site, pears)
+    assert (outcome.source, outcome.code) == ("pears.md", "embedding_refused")
+    assert "The endpoint failed." in outcome.reason
+    apples = RawDocument("apples.md", "# Apples\n\nApples are stored in the cellar.")
+    assert (await ingester.take_in(site, apples)).status == "added"
