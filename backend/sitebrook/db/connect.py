@@ -16,6 +16,7 @@ _SILENCE_S: Final = 10
 # Candidates that an index of vectors looks at: recall@100 is 0.99 with 200 and 0.97 with 100. When
 # too many of them have been deleted, it goes on scanning.
 _VECTOR_SEARCH: Final = "-c hnsw.ef_search=200 -c hnsw.iterative_scan=relaxed_order"
+_CONFLICTS: Final = frozenset({"40001", "40P01"})  # a serialisation failure, a deadlock
 CONNECT_ARGS: Final[Mapping[str, Any]] = {
     "connect_timeout": CONNECT_S,
     "fallback_application_name": "sitebrook",
@@ -40,6 +41,20 @@ def is_connection_failure(error: BaseException | None) -> bool:
     # No state: the connection was never made. Class 08: connection, 57P: server going down.
     return (state is None and isinstance(error, psycopg.OperationalError)) or (
         isinstance(state, str) and state.startswith(("08", "57P", "53300"))
+    )
+
+
+def is_conflict(error: BaseException | None) -> bool:
+    """Whether PostgreSQL ended a transaction because of others beside it; again, it may go well."""
+    return getattr(error, "sqlstate", None) in _CONFLICTS
+
+
+def conflict() -> Unavailable:
+    """The refusal of what PostgreSQL ended because of something beside it."""
+    return Unavailable(
+        "Something else was changing the same at this moment; try again.",
+        code="database_conflict",
+        retry_after_s=1,
     )
 
 

@@ -19,7 +19,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from sitebrook.db.connect import CONNECT_ARGS, CONNECT_S, is_connection_failure, no_database
+from sitebrook.db.connect import (
+    CONNECT_ARGS,
+    CONNECT_S,
+    conflict,
+    is_conflict,
+    is_connection_failure,
+    no_database,
+)
 from sitebrook.errors import StartError
 
 _TRUSTED_S: Final = 1.0
@@ -67,7 +74,8 @@ class Database:
     async def begin(self) -> AsyncGenerator[AsyncConnection]:
         """A connection in a transaction that commits at the end and rolls back on an error.
 
-        Raises Unavailable when PostgreSQL does not answer. Hold it for one step only: never while
+        Raises Unavailable when PostgreSQL does not answer, or ends the transaction because others
+        beside it wait for each other. Hold it for one step only: never while
         a provider is awaited or a stream runs.
         """
         async with self._open(self._engine, self._turns) as connection:
@@ -96,6 +104,8 @@ class Database:
         except DBAPIError as error:
             if error.connection_invalidated or is_connection_failure(error.orig):
                 raise no_database() from error
+            if is_conflict(error.orig):
+                raise conflict() from error
             raise
 
     async def check(self) -> None:

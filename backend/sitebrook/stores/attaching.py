@@ -54,7 +54,8 @@ class Attaching:
         moment = self._clock()
         rows = [
             _to_row(store_id, entry, batch_id=batch_id, job_id=job_id, moment=moment)
-            for entry in by_id.values()
+            # In one order, so that two requests for the same files do not wait for each other.
+            for entry in sorted(by_id.values(), key=lambda one: one.file_id)
         ]
         insertion = insert_or(store_file)
         kept = {"store_id", "file_id", "created_at"}

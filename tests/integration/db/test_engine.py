@@ -44,6 +44,29 @@ async def test_a_snapshot_sees_one_moment_and_cannot_write(database: Database) -
         await connection.execute(text("DELETE FROM note"))
 
 
+async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("CREATE TABLE pair (id INTEGER PRIMARY KEY)"))
+        await connection.execute(text("INSERT INTO pair VALUES (1), (2)"))
+    have_one = asyncio.Barrier(2)
+
+    async def lock(*ids: int) -> str:
+        try:
+            async with database.begin() as connection:
+                for one in ids:
+                    query = text("SELECT FROM pair WHERE id = :id FOR UPDATE")
+                    await connection.execute(query, {"id": one})
+                    if one == ids[0]:
+                        await have_one.wait()
+        except Unavailable as error:
+            return error.code or ""
+        return "both"
+
+    async with asyncio.timeout(30):
+        ended = await asyncio.gather(lock(1, 2), lock(2, 1))
+    assert sorted(ended) == ["both", "database_conflict"]
+
+
 async def test_who_takes_one_connection_after_the_other_lets_others_have_their_turn(
     database_url: str,
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.integration.stores.kept import SOON_S, Kept
 
 from sitebrook.errors import InvalidRequest, NotFound, Unavailable
@@ -188,6 +190,25 @@ async def test_a_file_that_is_read_again_is_found_until_it_is(kept: Kept) -> Non
     entry = await kept.entry(store_id, file_id)
     assert (entry.status, entry.attributes) == ("completed", {"kind": "new"})
     assert await kept.held(store_id) == [1, 1, 1]
+
+
+async def test_files_are_put_in_in_one_order_whatever_the_clients_is(kept: Kept) -> None:
+    store_id = await kept.make()
+    file_ids = sorted([await kept.add() for _ in range(5)])
+    told: list[list[str]] = []
+
+    def note(_: object, __: object, statement: str, rows: Any, *___: object) -> None:
+        if statement.startswith("INSERT INTO store_file "):
+            told.append([row["file_id"] for row in rows])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        for order in (file_ids, file_ids[::-1]):
+            entries = [NewEntry(one, {}) for one in order]
+            await kept.contents.add_batch(kept.site.id, store_id, entries)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert told == [file_ids, file_ids]
 
 
 async def test_a_batch_waits_for_its_own_job_only(kept: Kept) -> None:
