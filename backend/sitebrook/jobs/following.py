@@ -6,20 +6,31 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import NotFound, Unavailable
-from sitebrook.events.log import Event, EventLog, EventReader
-from sitebrook.jobs.job import ENDED, Job
+from sitebrook.events.log import LOST, Event, EventLog, EventReader
+from sitebrook.jobs.job import ENDED, Job, Status
 from sitebrook.jobs.listing import find_job
 from sitebrook.jobs.streams import stream_of
 
-_POLL_S: Final = 0.5
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long the table is not asked again: by whom no event reaches, and beside events."""
+
+    alone_s: float = 0.5
+    beside_s: float = 5.0
+
+
+_PAUSES: Final = Pauses()
+_PROGRESS: Final = "progress"
 
 
 async def follow(
-    database: Database, log: EventLog, site_id: str, job_id: str
+    database: Database, log: EventLog, site_id: str, job_id: str, pauses: Pauses = _PAUSES
 ) -> AsyncGenerator[Job]:
     """The job now, then whenever its status or progress changes, until it has ended.
 
@@ -29,15 +40,15 @@ async def follow(
     job = await _find(database, site_id, job_id)
     yield job
     async with contextlib.AsyncExitStack() as stack:
-        events = _Events(await _open(stack, log, stream_of(site_id, job_id)))
+        reader = await _open(stack, log, stream_of(site_id, job_id))
+        events = _Events(reader, has_all=log.is_shared)
         stack.push_async_callback(events.aclose)
         while job.status not in ENDED:
-            news = await events.wait(_POLL_S)
-            progress = _last_progress(news)
-            if progress is not None and not any(event.is_last for event in news):
-                found = dataclasses.replace(job, progress=progress)
-            else:
+            news = await events.wait(pauses)
+            found = job
+            if job.status is not Status.RUNNING or not _is_progress(news):
                 found = await _find(database, site_id, job_id)
+            found = events.add_progress(found)
             if found != job:
                 job = found
                 yield job
@@ -57,19 +68,25 @@ async def wait_for_end(
 
 
 class _Events:
-    """What a stream tells, waited for in bounds; nothing where there is no stream."""
+    """What a stream tells, waited for in bounds; nothing where there is no stream.
 
-    def __init__(self, reader: EventReader | None) -> None:
+    Without ``has_all`` the job may run where its events are kept apart, until one has come.
+    """
+
+    def __init__(self, reader: EventReader | None, *, has_all: bool) -> None:
         self._reader = reader
         self._reading: asyncio.Task[list[Event]] | None = None
+        self._hears = has_all
+        self._progress: Event | None = None
 
-    async def wait(self, timeout_s: float) -> Sequence[Event]:
-        """The events that came; none after ``timeout_s``."""
+    async def wait(self, pauses: Pauses) -> Sequence[Event]:
+        """The events that came; none after a pause."""
         if self._reader is None:
-            await asyncio.sleep(timeout_s)
+            await asyncio.sleep(pauses.alone_s)
             return ()
         if self._reading is None:
             self._reading = asyncio.create_task(self._reader.batch())
+        timeout_s = pauses.beside_s if self._hears else pauses.alone_s
         await asyncio.wait({self._reading}, timeout=timeout_s)
         if not self._reading.done():
             return ()
@@ -79,8 +96,21 @@ class _Events:
         except (NotFound, Unavailable):
             found = []
         if not found:  # behind its last event, or away
-            self._reader = None
+            self._reader = self._progress = None
+            return found
+        # Who takes a lost job over may keep its events apart.
+        self._hears = found[-1].kind != LOST
+        for event in found:
+            if event.kind == _PROGRESS:
+                self._progress = event
         return found
+
+    def add_progress(self, job: Job) -> Job:
+        """The job with the last progress of its attempt, which the table has a moment later."""
+        event = self._progress
+        if event is None or job.status is not Status.RUNNING or event.attempt != job.attempt:
+            return job
+        return dataclasses.replace(job, progress=event.payload)
 
     async def aclose(self) -> None:
         """Reads no more."""
@@ -96,9 +126,8 @@ async def _open(stack: contextlib.AsyncExitStack, log: EventLog, stream: str) ->
         return None
 
 
-def _last_progress(events: Sequence[Event]) -> object | None:
-    found = [event.payload for event in events if event.kind == "progress"]
-    return found[-1] if found else None
+def _is_progress(events: Sequence[Event]) -> bool:
+    return bool(events) and all(event.kind == _PROGRESS for event in events)
 
 
 async def _find(database: Database, site_id: str, job_id: str) -> Job:
