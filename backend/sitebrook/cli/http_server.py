@@ -25,6 +25,9 @@ _TICK_S: Final = 0.1
 _CONNECTIONS_S: Final = 1
 # The whole stop takes at most this long beyond the drain; a thread that does not end is cut off.
 _STOP_S: Final = 4.6
+# Jobs get this long beyond the answers, and then this long to be given back.
+_JOBS_S: Final = 5.0
+_GIVE_BACK_S: Final = 2.5
 
 
 class HttpServer(uvicorn.Server):
@@ -132,8 +135,23 @@ class HttpServer(uvicorn.Server):
         until = loop.time() + self._drain_s
         try:
             await self._open_answers.drain(self._drain_s)
+            await self._end_jobs(until)
         finally:
             # Other requests, such as uploads, have what is left of the time.
             left_s = 0 if self._is_hurried else until - loop.time()
             self.config.timeout_graceful_shutdown = max(_CONNECTIONS_S, math.ceil(left_s))
             self.should_exit = True
+
+    async def _end_jobs(self, until: float) -> None:
+        """Lets jobs end for a moment, then gives them back, while the port still answers.
+
+        They go on where they were, and a successor may wait for the end of this process.
+        """
+        if self._worker is None:
+            return
+        left_s = 0 if self._is_hurried else until - asyncio.get_running_loop().time()
+        for patience_s in (min(_JOBS_S, left_s), _GIVE_BACK_S):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await self._worker.drained()
+            self._worker.stop_now()

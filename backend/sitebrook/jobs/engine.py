@@ -53,6 +53,10 @@ class JobWorker(Protocol):
         """Returns after a stop, when no job is under way here any more."""
         ...
 
+    async def drained(self) -> None:
+        """Returns after a stop, when the last job has ended or was given back."""
+        ...
+
     def stop(self) -> None:
         """Starts no more jobs; those under way get the time of a drain, then are given back."""
         ...

@@ -67,6 +67,10 @@ class Worker:
         self.stop()
         self._hurried.set()
 
+    async def drained(self) -> None:
+        """Returns after a stop, when the last job has ended or was given back."""
+        await self._idle.wait()
+
     async def run(self) -> None:
         """Returns after a stop, when no job is under way here any more."""
         async with self._tools.queue.opened():
@@ -74,6 +78,7 @@ class Worker:
                 upkeep = [*self.upkeep.start(group), group.create_task(self._watchdog.run())]
                 jobs = await self._fetch(group)
                 await self._drain(jobs)
+                self._idle.set()
                 await _cancel([*upkeep, *jobs])
             await self.upkeep.leave()
 
