@@ -11,10 +11,12 @@ import click
 
 from sitebrook.access.sites import Site
 from sitebrook.cli.administration import site_option
+from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.display import open_display
 from sitebrook.cli.following import follow_to_end
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.websites import find_or_add_website, read_website, start_crawl
+from sitebrook.ingestion.folders import find_missing
 from sitebrook.ingestion.ingest import IngestReport
 from sitebrook.ingestion.staging import outcomes
 from sitebrook.parts import Parts
@@ -39,6 +41,8 @@ def ingest(settings: Settings, targets: tuple[str, ...], **options: Any) -> None
 
     A URL is the start of a website, which is read as `sitebrook sources add URL` does; one that is
     known is read with the options that it has.
+
+    Ends with 1 when a path is missing, or when nothing was taken in and something was refused.
     """
     if options["sync"] and options["detach"]:
         raise click.UsageError("--sync and --detach exclude each other.")
@@ -47,28 +51,50 @@ def ingest(settings: Settings, targets: tuple[str, ...], **options: Any) -> None
 
 
 async def _ingest(settings: Settings, targets: Sequence[str], options: dict[str, Any]) -> bool:
-    """Whether anything was taken in, or nothing was refused."""
+    """Whether all files are there, and anything was taken in or nothing was refused."""
     urls = [target for target in targets if target.lower().startswith(_WEB)]
     paths = [target for target in targets if target not in urls]
+    missing = await asyncio.to_thread(find_missing, paths)
     done: list[bool] = []
     async with open_parts(settings) as parts:
         site = await choose_site(parts, options["site_name"])
         if paths:
-            report = await _ingest_paths(parts, site, paths, options)
-            if report is not None:
-                _print_summary(report)
-                done.append(bool(report.documents or not report.refused))
+            done.append(await _ingest_paths(parts, site, paths, missing, options))
         for url in urls:
             source = await find_or_add_website(parts, site, url)
             if options["detach"]:
-                click.echo(await start_crawl(parts, source))
+                await leave_to_workers(parts, await start_crawl(parts, source))
             else:
                 by_job = not options["sync"]
                 done.append(await read_website(parts, site, source, by_job=by_job))
-    return not done or any(done)
+    return not missing and (not done or any(done))
 
 
 async def _ingest_paths(
+    parts: Parts,
+    site: Site,
+    paths: Sequence[str],
+    missing: Sequence[tuple[str, str]],
+    options: dict[str, Any],
+) -> bool:
+    """Whether anything was taken in, or nothing was refused; for a job left alone, as far as known.
+
+    What is missing is sent nowhere.
+    """
+    names = {name for name, _ in missing}
+    there = [path for path in paths if path not in names]
+    if options["detach"]:
+        _print_refused(missing, is_beside=True)
+    report = await _take_in(parts, site, there, options) if there else IngestReport()
+    if report is None or options["detach"]:
+        return bool(there)
+    report.refused[:0] = missing
+    _print_refused(report.refused)
+    _print_summary(report)
+    return bool(report.documents or not report.refused)
+
+
+async def _take_in(
     parts: Parts, site: Site, paths: Sequence[str], options: dict[str, Any]
 ) -> IngestReport | None:
     """What became of the files; None when the job that takes them in is left to itself."""
@@ -81,7 +107,7 @@ async def _ingest_paths(
         started = time.monotonic()
         sent = await parts.intake.send_paths(site, paths, prune_gone=prune, on_settled=display.show)
         if options["detach"]:
-            click.echo(sent.job_id)
+            await leave_to_workers(parts, sent.job_id)
             return None
         job = await follow_to_end(parts, site.id, sent.job_id, display.show_job)
     report = IngestReport(skipped=sent.skipped, removed=job.result["removed"])
@@ -91,9 +117,13 @@ async def _ingest_paths(
     return report
 
 
+def _print_refused(refused: Sequence[tuple[str, str]], *, is_beside: bool = False) -> None:
+    """Prints why files were refused; beside the output where that is the ids of jobs."""
+    for path, reason in refused:
+        click.echo(f"refused: {path}: {reason}", err=is_beside)
+
+
 def _print_summary(report: IngestReport) -> None:
-    for path, reason in report.refused:
-        click.echo(f"refused: {path}: {reason}")
     counts = [
         f"{count} {name}"
         for name, count in (

@@ -11,6 +11,7 @@ import msgspec
 
 from sitebrook.access.sites import Site
 from sitebrook.cli.administration import site_option
+from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.tables import to_table
 from sitebrook.cli.websites import find_website, read_website, start_crawl, to_counts
@@ -171,7 +172,7 @@ def _run(settings: Settings, site_name: str | None, work: _Work) -> None:
 async def _crawl(parts: Parts, site: Site, source: Source, *, detach: bool) -> bool:
     if not detach:
         return await read_website(parts, site, source)
-    click.echo(await start_crawl(parts, source))
+    await leave_to_workers(parts, await start_crawl(parts, source))
     return True
 
 

@@ -20,6 +20,7 @@ _QUESTION: Final = (PromptMessage(role="user", content="Say ok."),)
 _ONE_TOKEN: Final = GenerationOptions(max_tokens=1)
 _WORKERS: Final = "job workers"
 _OLD_S: Final = 600.0
+START_A_WORKER: Final = "Start `sitebrook serve`, or `sitebrook worker` where that runs no jobs."
 
 
 async def check_providers(providers: Sequence[ProviderSettings], router: Router) -> list[Finding]:
@@ -106,8 +107,7 @@ def check_stats(stats: JobFigures) -> Finding:
     if not stats.workers:
         if not waiting:
             return ok(_WORKERS, "None runs now, and no job waits; `sitebrook serve` has one.")
-        advice = "Start `sitebrook serve`, or `sitebrook worker` where that runs no jobs."
-        return fail(_WORKERS, f"{waiting} jobs wait and no worker is there.", advice)
+        return fail(_WORKERS, f"{waiting} jobs wait and no worker is there.", START_A_WORKER)
     says = f"{stats.workers} seen lately, {waiting} jobs wait."
     if oldest_s > _OLD_S:
         advice = "Start more: `sitebrook worker`, or raise SITEBROOK_JOB_CONCURRENCY."

@@ -44,6 +44,11 @@ class FoundFiles:
         return [f"{folder}{os.sep}" for folder, _ in self.unreadable]
 
 
+def find_missing(paths: Sequence[str | Path]) -> list[tuple[str, str]]:
+    """The paths that lead to nothing, each with the reason."""
+    return [(str(path), _why_missing(str(path))) for path in paths if _resolve(path) is None]
+
+
 def find_files(paths: Sequence[str | Path]) -> FoundFiles:
     """The files under the paths, each once, by absolute path without symbolic links.
 
@@ -53,10 +58,8 @@ def find_files(paths: Sequence[str | Path]) -> FoundFiles:
     found = FoundFiles()
     seen: dict[Path, None] = {}
     for named in paths:
-        path = Path(named).expanduser()
-        try:
-            resolved = path.resolve(strict=True)
-        except (OSError, RuntimeError):
+        resolved = _resolve(named)
+        if resolved is None:
             found.refused.append((str(named), _why_missing(str(named))))
             continue
         if resolved.is_dir():
@@ -70,6 +73,13 @@ def find_files(paths: Sequence[str | Path]) -> FoundFiles:
             seen[resolved] = None
     found.files = list(seen)
     return found
+
+
+def _resolve(named: str | Path) -> Path | None:
+    try:
+        return Path(named).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
 
 
 def _why_missing(named: str) -> str:

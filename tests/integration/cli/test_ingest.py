@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -67,17 +68,49 @@ def test_a_refused_file_is_one_line_with_its_reason_and_stops_no_other(
     (folder / "binary.txt").write_bytes(bytes(range(256)))
     picture = folder / "logo.png"
     picture.write_bytes(b"\x89PNG")
-    done = run("ingest", folder, picture, folder / "none.md", DATABASE_URL=database_url)
+    done = run("ingest", folder, picture, DATABASE_URL=database_url)
     assert done.returncode == 0
     refused = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
     reasons = {line.split(": ", 2)[1]: line.split(": ", 2)[2] for line in refused}
     assert set(reasons) == {
         str(path) for path in (folder / "empty.md", folder / "binary.txt", picture)
-    } | {str(folder / "none.md")}
-    assert reasons[str(folder / "none.md")] == "there is no such file or folder"
+    }
     assert "a picture" in reasons[str(picture)]
     assert all(reasons.values())
-    assert "Documents: 2 (2 added, 4 refused)" in done.stdout
+    assert "Documents: 2 (2 added, 3 refused)" in done.stdout
+
+
+def test_a_missing_path_is_a_failure_that_stops_no_other(
+    database_url: str, site: Site, folder: Path
+) -> None:
+    missing = folder / "none.md"
+    for way in ((), ("--sync",)):
+        done = run("ingest", missing, folder, *way, DATABASE_URL=database_url)
+        assert done.returncode == 1
+        refused, summary = done.stdout.splitlines()
+        assert refused == f"refused: {missing}: there is no such file or folder"
+        assert summary.startswith("Documents: 2 (2 ")
+        assert "1 refused" in summary
+
+
+def test_a_detached_ingest_sends_no_missing_path_and_says_when_no_worker_is_there(
+    database_url: str, site: Site, folder: Path
+) -> None:
+    url = {"DATABASE_URL": database_url}
+    refusal = f"refused: {folder / 'none.md'}: there is no such file or folder"
+    done = run("ingest", folder / "none.md", "--detach", **url)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (1, "", [refusal])
+    assert len(succeed("jobs", "list", **url).splitlines()) == 1
+
+    done = run("ingest", folder / "none.md", folder, "--detach", **url)
+    assert done.returncode == 1
+    [job_id] = done.stdout.split()
+    assert done.stderr.splitlines()[0] == refusal
+    assert done.stderr.splitlines()[-1] == (
+        "Nothing runs jobs now. Start `sitebrook serve`, or `sitebrook worker` where that runs "
+        "no jobs."
+    )
+    assert json.loads(succeed("jobs", "show", job_id, **url))["arguments"]["files"] == 2
 
 
 def test_nothing_but_refused_files_is_a_failure(database_url: str, site: Site) -> None:
