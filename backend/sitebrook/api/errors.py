@@ -38,7 +38,11 @@ _STATUS: Final[tuple[tuple[type[errors.RequestError], int, str], ...]] = (
 _HTTP_MESSAGES: Final = {
     404: ("There is nothing at this address; /docs lists the routes.", "unknown_route"),
     405: ("This address does not take this method.", "method_not_allowed"),
-    413: ("The request body is too large.", "body_too_large"),
+    413: (
+        "The request body is over the limit (SITEBROOK_MAX_BODY_BYTES). Send less at once; "
+        "`sitebrook ingest` reads larger files from disk.",
+        "body_too_large",
+    ),
     415: (
         "The content type of the body is not one that this route reads.",
         "unsupported_media_type",

@@ -116,7 +116,7 @@ async def read_body(receive: Receive, head: RequestHead, *, max_bytes: int) -> b
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The request body is over {max_bytes:,} bytes.")
+    return BodyTooLarge(f"The request body is over {max_bytes:,} bytes (SITEBROOK_MAX_BODY_BYTES).")
 
 
 def check_json_type(head: RequestHead) -> None:

@@ -101,7 +101,10 @@ class LimitSettings:
         5_000_000, "SITEBROOK_MAX_DOCUMENT_CHARACTERS", "longest text of a document", least=1
     )
     document_bytes: int = setting(
-        50_000_000, "SITEBROOK_MAX_DOCUMENT_BYTES", "largest file of a document", least=1
+        50_000_000,
+        "SITEBROOK_MAX_DOCUMENT_BYTES",
+        "largest file of a document; by HTTP it must fit into a request body too",
+        least=1,
     )
     history_tokens: int = setting(
         3000, "SITEBROOK_HISTORY_TOKENS", "earlier turns given to the model, in tokens", least=0

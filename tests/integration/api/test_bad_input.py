@@ -223,7 +223,9 @@ def test_a_body_over_the_limit_is_413_and_the_caller_can_read_it(
     headers = {**_keys_of(api, path), "content-type": kind}
     if closes:
         headers["connection"] = "close"
-    assert_is_error(api.send("POST", path, body, headers), 413, "body_too_large")
+    reply = api.send("POST", path, body, headers)
+    assert_is_error(reply, 413, "body_too_large")
+    assert "SITEBROOK_MAX_BODY_BYTES" in reply.json["error"]["message"]
 
 
 @pytest.mark.parametrize(
