@@ -74,9 +74,23 @@ class Lease:
         self._on_forgotten = on_forgotten
         self._on_cancel = on_cancel
         self._is_known = False
+        self._is_given_back = False
+        self._renewing = asyncio.Lock()
 
     async def renew(self) -> None:
         """Says that the owner lives, and hears what it is asked. Raises RedisAway."""
+        async with self._renewing:
+            if self._is_given_back:
+                return
+            before, cancels = await self._renew()
+        was_known, self._is_known = self._is_known, True
+        if before is None and was_known:
+            self._on_forgotten()
+        for stream in cancels or ():
+            self._on_cancel(stream.decode())
+
+    async def _renew(self) -> tuple[bytes | None, list[bytes] | None]:
+        """The lease that there was, and the streams that are to end."""
         registry, owner = self._registry, self._owner
         before, _, _, cancels = await self._connection.execute_all(
             [
@@ -86,11 +100,7 @@ class Lease:
                 ("LPOP", registry.cancels(owner), _CANCELS_AT_ONCE),
             ]
         )
-        was_known, self._is_known = self._is_known, True
-        if before is None and was_known:
-            self._on_forgotten()
-        for stream in cancels or ():
-            self._on_cancel(stream.decode())
+        return before, cancels
 
     async def add(self, streams: Sequence[str]) -> None:
         """Registers streams that this owner begins. Raises RedisAway."""
@@ -110,14 +120,17 @@ class Lease:
         )
 
     async def give_back(self) -> None:
-        """Leaves nothing behind for others to find. Raises RedisAway."""
+        """Leaves nothing behind for others to find, now or later. Raises RedisAway."""
         registry, owner = self._registry, self._owner
-        await self._connection.execute_all(
-            [
-                ("DEL", registry.lease(owner), registry.streams(owner), registry.cancels(owner)),
-                ("SREM", registry.owners, owner),
-            ]
-        )
+        keys = registry.lease(owner), registry.streams(owner), registry.cancels(owner)
+        async with self._renewing:  # one under way would register the owner again
+            self._is_given_back = True
+            await self._connection.execute_all(
+                [
+                    ("DEL", *keys),
+                    ("SREM", registry.owners, owner),
+                ]
+            )
 
 
 class Followed(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from sitebrook.db.redis import RedisConnection
 from sitebrook.events.log import EventLog
@@ -12,6 +13,8 @@ from sitebrook.events.redis_log import RedisLog
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.wiring.process import build_parts
+
+_DRAIN_S: Final = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -32,6 +35,7 @@ async def open_examined(settings: Settings) -> AsyncGenerator[tuple[Parts, Event
         try:
             yield parts, log
         finally:
+            await log.drain(_DRAIN_S)
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

@@ -182,6 +182,14 @@ async def test_a_clock_that_is_wrong(database_url: str) -> None:
     assert set(levels.values()) == {Level.OK}
 
 
+def test_nothing_is_left_that_servers_would_take_for_a_process_that_is_gone(
+    env: dict[str, str], redis_server: RedisServer
+) -> None:
+    _, found = examine({**env, "REDIS_URL": redis_server.url})
+    assert found["event log"]["level"] == "ok"
+    assert redis_server.command("KEYS", "*owners*") == []
+
+
 def test_a_redis_that_is_away(env: dict[str, str], redis_server: RedisServer) -> None:
     redis_server.kill()
     _, found = examine({**env, "REDIS_URL": redis_server.url})
@@ -302,6 +310,22 @@ def test_settings_with_which_nothing_starts(env: dict[str, str]) -> None:
     failed = failures({**env, "REDIS_URL": "redis://:secret@127.0.0.1:1?nonsense=1"})
     assert list(failed) == ["settings"]
     assert "secret" not in failed["settings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("REDIS_URL", "http://x", "write it like redis://"),
+        ("SITEBROOK_PROT", "1", "Did you mean SITEBROOK_PORT?"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_one_of_the_findings(
+    env: dict[str, str], name: str, value: str, says: str
+) -> None:
+    failed = failures({**env, name: value})
+    assert list(failed) == ["settings"]
+    assert name in failed["settings"]
+    assert says in failed["settings"]
 
 
 def test_settings_that_cannot_be_read(env: dict[str, str]) -> None:
