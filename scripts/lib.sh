@@ -20,9 +20,10 @@ find_python() {
   fail "sitebrook needs Python 3.11 or later; install it, or name it: PYTHON=/path/to/python3."
 }
 
-# install_locked LOCK: brings .venv to exactly what the lock file says; quick when it is there.
+# install_locked LOCK: brings .venv to what the lock file says; quick when it is there. What else is
+# installed stays, such as extras that the operator chose; with the developers' lock it goes.
 install_locked() {
-  local lock="$root/backend/$1" venv="$root/.venv" stamp="$root/.venv/.locked" wanted python compile
+  local lock="$root/backend/$1" venv="$root/.venv" stamp="$root/.venv/.locked" wanted python how
   wanted=$(cat "$lock" "$root/pyproject.toml" | cksum)
   if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$1 $wanted" ]; then
     return
@@ -38,9 +39,13 @@ install_locked() {
       fail "The installer uv could not be installed; is the network there?"
   fi
   printf 'Installing the locked packages into .venv ...\n' >&2
-  # Tests start many processes: compiled once, each begins in half the time.
-  if [ "$1" = requirements-dev.lock ]; then compile=--compile-bytecode; else compile=--no-compile-bytecode; fi
-  "$venv/bin/uv" pip sync --quiet "$compile" --python "$venv/bin/python" --require-hashes "$lock" ||
+  if [ "$1" = requirements-dev.lock ]; then
+    # Tests start many processes: compiled once, each begins in half the time.
+    how=(sync --compile-bytecode)
+  else
+    how=(install --no-compile-bytecode --requirements)
+  fi
+  "$venv/bin/uv" pip "${how[@]}" "$lock" --quiet --python "$venv/bin/python" --require-hashes ||
     fail "The locked packages could not be installed; the lines above say why."
   "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation \
     --editable "$root" || fail "sitebrook itself could not be installed."
