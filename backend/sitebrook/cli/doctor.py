@@ -18,8 +18,11 @@ from sitebrook.doctor.findings import Finding, Level, fail, worst
 from sitebrook.doctor.machine import check_folder
 from sitebrook.errors import StartError
 from sitebrook.settings import Settings
+from sitebrook.wiring.database import is_there
 from sitebrook.wiring.doctor import open_examined
 
+# Nothing is asked there: parts cannot be made without an address.
+_NOWHERE: Final = "postgresql+psycopg:///none"
 _COLOURS: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 
 
@@ -30,7 +33,8 @@ def doctor(settings: Settings | StartError, as_json: bool) -> None:
     """Check the database, Redis, providers, workers and this machine.
 
     Each line says what is found and what to do about it. Providers are asked for one token each.
-    Ends with 1 when something does not work.
+    Makes no database: the first start of the server does. Ends with 1 when something does not
+    work.
     """
     if isinstance(settings, StartError):
         findings = [_refuse_settings(settings)]
@@ -50,19 +54,23 @@ def _examine(settings: Settings) -> list[Finding]:
     findings = [check_folder(settings.server.data_dir)]
     with contextlib.ExitStack() as held:
         try:
-            database = held.enter_context(hold_database(settings))
+            has_database = is_there(settings)
+            url = held.enter_context(hold_database(settings)).url if has_database else _NOWHERE
         except StartError as error:
             advice = "Do what it says, then look again: the rest needs a database."
             return [*findings, fail("database", str(error), advice)]
-        found = dataclasses.replace(settings.database, url=database.url)
-        findings += asyncio.run(_examine_parts(dataclasses.replace(settings, database=found)))
+        found = dataclasses.replace(settings.database, url=url)
+        examined = dataclasses.replace(settings, database=found)
+        findings += asyncio.run(_examine_parts(examined, has_database=has_database))
     return findings
 
 
-async def _examine_parts(settings: Settings) -> list[Finding]:
+async def _examine_parts(settings: Settings, *, has_database: bool) -> list[Finding]:
     try:
         async with open_examined(settings) as (parts, other_log):
-            return await examine(parts, other_log, now=lambda: datetime.now(UTC))
+            return await examine(
+                parts, other_log, has_database=has_database, now=lambda: datetime.now(UTC)
+            )
     except StartError as error:
         return [_refuse_settings(error)]
 

@@ -176,6 +176,17 @@ def start(data_dir: Path, *, fsync: bool = True, startup_timeout_s: float = 60) 
         ) from error
 
 
+def is_made(data_dir: Path) -> bool:
+    """Whether the data folder has a PostgreSQL cluster, running or not. Raises StartError."""
+    try:
+        (home_folder(data_dir.resolve()) / "cluster").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise _of_another_user(data_dir, error) from error
+    return True
+
+
 def find_running(data_dir: Path) -> EmbeddedPostgres | None:
     """The data folder's PostgreSQL if it accepts connections now; never starts or owns it."""
     try:
@@ -184,13 +195,17 @@ def find_running(data_dir: Path) -> EmbeddedPostgres | None:
     except NotADirectoryError:
         return None
     except PermissionError as error:
-        raise StartError(
-            f"The database of {data_dir} belongs to another user ({error.filename} "
-            "cannot be read): run as that user"
-        ) from error
+        raise _of_another_user(data_dir, error) from error
     if found is None or not found.is_ready or connection_failure(found.socket_dir) is not None:
         return None
     return EmbeddedPostgres(folder, found.socket_dir)
+
+
+def _of_another_user(data_dir: Path, error: PermissionError) -> StartError:
+    return StartError(
+        f"The database of {data_dir} belongs to another user ({error.filename} "
+        "cannot be read): run as that user"
+    )
 
 
 def _start_owned(

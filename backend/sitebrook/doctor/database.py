@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sitebrook.db.facts import DatabaseFacts, read_facts
@@ -22,10 +23,14 @@ _PROCESSES: Final = "processes"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseReport:
-    """What was found; ``has_tables`` when what lies in the tables can be checked as well."""
+    """What was found; ``has_tables`` when what lies in the tables can be checked as well.
+
+    ``processes`` are the servers and workers that use the database, 0 when nobody could tell.
+    """
 
     findings: tuple[Finding, ...]
     has_tables: bool
+    processes: int = 0
 
 
 async def check_database(
@@ -46,9 +51,16 @@ async def check_database(
         check_clock("the database", facts.told_at, facts.asked_at),
     )
     if worst(server) is Level.FAIL:
-        return DatabaseReport(server + rest, has_tables=False)
+        return DatabaseReport(server + rest, has_tables=False, processes=facts.processes)
     migrations, is_current = await asyncio.to_thread(_check_migrations, url)
-    return DatabaseReport((*server, migrations, *rest), has_tables=is_current)
+    findings = (*server, migrations, *rest)
+    return DatabaseReport(findings, has_tables=is_current, processes=facts.processes)
+
+
+def check_missing(folder: Path) -> DatabaseReport:
+    """What is to be said before there is a database in the data folder."""
+    says = f"None is in {folder} yet; the first start of `sitebrook serve` makes it."
+    return DatabaseReport((ok(_DATABASE, says),), has_tables=False)
 
 
 def check_server(facts: DatabaseFacts) -> tuple[Finding, Finding]:

@@ -19,13 +19,13 @@ _FAIL_S: Final = 30.0
 
 
 def check_folder(folder: Path) -> Finding:
-    """Whether the data folder can be written, or made."""
+    """Whether the data folder can be written, or made where it is not there yet."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"\0")
             file.flush()
-        free_bytes = shutil.disk_usage(folder).free
+        free_bytes = shutil.disk_usage(place).free
     except OSError as error:
         return fail(
             _FOLDER,
@@ -33,10 +33,11 @@ def check_folder(folder: Path) -> Finding:
             f"Make it a folder that user {os.geteuid()} may write, or name another one in "
             "SITEBROOK_DATA_DIR.",
         )
+    verb = "written" if place == folder else "made"
     if free_bytes < _LITTLE_BYTES:
         free = f"{free_bytes / 1e6:,.0f} MB"
-        return warn(_FOLDER, f"{folder} can be written, {free} are free.", "Free some space.")
-    return ok(_FOLDER, f"{folder} can be written, {free_bytes / 1e9:,.0f} GB are free.")
+        return warn(_FOLDER, f"{folder} can be {verb}, {free} are free.", "Free some space.")
+    return ok(_FOLDER, f"{folder} can be {verb}, {free_bytes / 1e9:,.0f} GB are free.")
 
 
 def check_clock(of: str, theirs: datetime, ours: datetime) -> Finding:

@@ -24,12 +24,22 @@ _SLOW_MS: Final = 20.0
 _FULL: Final = 0.9
 
 
-async def check_redis(
-    redis: RedisConnection | None, *, now: Callable[[], datetime]
-) -> list[Finding]:
-    """What Redis is found to be; a single process needs none."""
-    if redis is None:
-        return [ok(_REDIS, "REDIS_URL is not set; one process needs none.")]
+def check_without_redis(processes: int) -> list[Finding]:
+    """What is to be said without REDIS_URL, of so many processes that use the database."""
+    if processes <= 1:
+        return [
+            ok(_REDIS, "REDIS_URL is not set; one process needs none."),
+            ok(_EVENTS, "Streams are kept in the memory of the process."),
+        ]
+    advice = "Set the REDIS_URL that the other processes have, then look again."
+    return [
+        warn(_REDIS, "REDIS_URL is not set here, so no Redis was checked.", advice),
+        warn(_EVENTS, "Not checked: without Redis no process reads another's streams.", advice),
+    ]
+
+
+async def check_redis(redis: RedisConnection, *, now: Callable[[], datetime]) -> list[Finding]:
+    """What Redis is found to be."""
     if not await redis.probe():
         advice = "See whether it runs, and whether REDIS_URL is right. Answers go on without it."
         return [fail(_REDIS, f"Redis {redis.state.reason}.", advice)]
@@ -75,11 +85,9 @@ def _check_memory(facts: RedisFacts) -> Finding:
 
 
 async def check_event_log(
-    log: EventLog, other: EventLog, *, redis: RedisConnection | None
+    log: EventLog, other: EventLog, *, redis: RedisConnection
 ) -> list[Finding]:
     """Whether what one process writes is read in another; ``other`` has a connection of its own."""
-    if redis is None:
-        return [ok(_EVENTS, "Streams are kept in the memory of the process.")]
     if not redis.is_up:
         advice = "Bring Redis back; until then a stream is joined only where it is written."
         return [warn(_EVENTS, "Streams are not shared while Redis is away.", advice)]

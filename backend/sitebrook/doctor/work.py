@@ -54,23 +54,44 @@ async def _check_provider(settings: ProviderSettings, step: RouteStep | None) ->
     except ProviderError as error:
         if is_callers_fault(error):
             return ok(name, f"It takes the key; {step.model} refuses so short an answer.")
-        return fail(name, error.message, _advise(settings, error))
+        return fail(name, _say(settings, step.model, error), _advise(settings, error))
     except RequestError as error:
         return warn(name, f"{step.model} was not asked: {error.message}", "See its settings.")
     return ok(name, f"{step.model} answers.")
 
 
+def _say(settings: ProviderSettings, model: str, error: ProviderError) -> str:
+    """What is wrong, for the operator; the error's own message is for who asked a question."""
+    status = error.upstream_status
+    if status in {401, 403}:
+        return f"It refuses the key (HTTP {status})."
+    if error.code == "insufficient_quota":
+        return "Its account is used up."
+    if status == 404:
+        return f"It has no model '{model}', or {settings.base_url} is not its base URL (HTTP 404)."
+    if status is not None and 300 <= status < 400:
+        return f"{settings.base_url} answers with a redirect, which is not followed."
+    if error.code == "provider_unreachable":
+        return f"{settings.base_url} cannot be reached."
+    if error.code == "provider_malformed":
+        return f"{settings.base_url} answers, but not as a provider of this kind does."
+    return error.message
+
+
 def _advise(settings: ProviderSettings, error: ProviderError) -> str:
+    base_url = settings.base_url_env or settings.base_url
     key = settings.api_key_env or f"the key of [[providers]] '{settings.name}'"
     if error.upstream_status in {401, 403}:
         return f"Set {key} to a key that is valid there." if settings.api_key else f"Set {key}."
     if error.code == "insufficient_quota":
         return "Pay the account at the provider, or use another one."
     if error.upstream_status == 404:
-        return "Correct the model's name in its route, or the base URL, which ends in /v1."
+        return f"Correct the model's name in its route, or {base_url}, which ends in /v1."
     if error.upstream_status == 429:
         return "Wait, or raise the rate limit at the provider."
-    return f"See whether {settings.base_url} is right, well and can be reached from here."
+    if error.upstream_status is not None and 300 <= error.upstream_status < 400:
+        return f"Set the final address as {settings.base_url_env or 'its base_url'}."
+    return f"See whether {base_url} is right, and the provider well and reachable from here."
 
 
 async def check_embedders(embedders: Sequence[Embedder]) -> list[Finding]:

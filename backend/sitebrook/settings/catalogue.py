@@ -21,6 +21,7 @@ Price = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One upstream. ``api_key`` is what ``api_key_env`` named; times are seconds.
 
+    ``base_url_env`` is the variable that ``base_url`` came from, if one did.
     ``max_tokens`` is the limit of answers to requests that set none, where the wire wants one;
     ``max_concurrency`` 0 is any number at once, ``breaker_failures`` 0 no breaker.
     """
@@ -28,6 +29,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     name: str
     kind: ProviderKind = "openai"
     base_url: str = ""
+    base_url_env: str = ""
     api_key_env: str = ""
     api_key: str = ""
     passthrough: bool = False
@@ -131,6 +133,7 @@ WELL_KNOWN: Final = (
 _ANTHROPIC_URL: Final = next(one.base_url for one in WELL_KNOWN if one.kind == "anthropic")
 MOCK_MODEL: Final = "mock"
 _SCHEMES: Final = ("http://", "https://")
+_FROM_ENV: Final = frozenset({"api_key", "base_url_env"})
 _AT_ROW: Final = re.compile(r"(.*) - at `\$\[(\d+)\]\.?([^`]*)`")
 
 
@@ -154,8 +157,8 @@ def load_catalogue(
             if not _is_routed_to(known.name, model_list):
                 model_list += _common_models(known, model_list)
         elif key := environ.get(known.key_env, "").strip():
-            url = _base_url(known, environ)
-            row = {"name": known.name, "kind": known.kind, "base_url": url, "api_key": key}
+            row = {"name": known.name, "kind": known.kind, **_base_url(known, environ)}
+            row |= {"api_key": key, "api_key_env": known.key_env}
             provider_list += _convert_rows(
                 _with_defaults([row], defaults), ProviderSettings, "providers"
             )
@@ -184,13 +187,16 @@ def _with_defaults(rows: Any, defaults: Mapping[str, float]) -> Any:
     return {**defaults, **no_breaker, **row}
 
 
-def _base_url(known: _WellKnown, environ: Mapping[str, str]) -> str:
-    base_url = environ.get(known.base_url_env, "").strip() or known.base_url
+def _base_url(known: _WellKnown, environ: Mapping[str, str]) -> dict[str, str]:
+    """The fields that say where the provider is."""
+    base_url = environ.get(known.base_url_env, "").strip()
+    if not base_url:
+        return {"base_url": known.base_url}
     if not base_url.startswith(_SCHEMES):
         raise StartError(
             f"{known.base_url_env} is '{base_url}'; it must start with http:// or https://."
         )
-    return base_url
+    return {"base_url": base_url, "base_url_env": known.base_url_env}
 
 
 def _is_routed_to(provider: str, models: list[ModelSettings]) -> bool:
@@ -238,7 +244,7 @@ def _explain(text: str, rows: list[Any], kind: type[Row], section: str) -> str:
     which = f"'{name}'" if isinstance(name, str) else f"number {number + 1}"
     unknown = sorted(row.keys() - set(kind.__struct_fields__))
     if unknown and not field:
-        known = ", ".join(one for one in kind.__struct_fields__ if one != "api_key")
+        known = ", ".join(one for one in kind.__struct_fields__ if one not in _FROM_ENV)
         return f"[[{section}]] {which} in the settings file has no '{unknown[0]}'. Known: {known}."
     where = f" {field}" if field else ""
     return f"[[{section}]] {which}{where} in the settings file: {reason}."

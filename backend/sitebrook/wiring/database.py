@@ -39,6 +39,11 @@ def hold_database(settings: Settings, notify: Notify) -> Generator[HeldDatabase]
         server.leave(settings.server.data_dir)
 
 
+def is_there(settings: Settings) -> bool:
+    """Whether there is a database: one is configured, or the data folder has one already."""
+    return bool(settings.database.url) or embedded.is_made(settings.server.data_dir)
+
+
 @contextlib.contextmanager
 def open_database(settings: Settings, notify: Notify) -> Generator[str]:
     """The address of the database of ``hold_database``."""

@@ -17,6 +17,7 @@ import tests.fakes.openai_faults  # noqa: F401 - registers what the upstream pla
 from psycopg import sql
 from tests.commands import run, succeed
 from tests.databases import URL_VARIABLE, to_libpq
+from tests.fakes.openai_scripts import SCRIPTS
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.fakes.upstream import FakeUpstream
 from tests.servers import running_server
@@ -121,6 +122,7 @@ def test_a_running_server_and_its_worker_are_seen(database_url: str, env: dict[s
         _, found = examine(env)
         assert found["processes"]["says"].endswith("now: 1.")
         assert found["job workers"]["says"].startswith("1 seen lately")
+        assert found["redis"]["level"] == found["event log"]["level"] == "ok"
 
 
 def test_a_database_that_is_away_does_not_keep_the_rest_from_being_checked(
@@ -160,11 +162,25 @@ def test_a_database_without_pgvector(
     assert list(failures({**env, "DATABASE_URL": bare_database_url})) == ["pgvector"]
 
 
-def test_an_embedded_database_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_data_folder(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     failed = failures({"SITEBROOK_DATA_DIR": str(tmp_path / "data")})
-    assert set(failed) == {"data folder", "database"}
-    assert "make the folder writable" in failed["database"]
+    assert set(failed) == {"data folder"}
+
+
+def test_before_the_first_start_all_is_checked_and_nothing_is_made(
+    tmp_path: Path, redis_url: str
+) -> None:
+    env = {"SITEBROOK_DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis_url}
+    status, found = examine(env)
+    assert (status, {one["level"] for one in found.values()}) == (0, {"ok"})
+    assert set(found) == {
+        *("data folder", "database", "redis", "memory of redis", "clock of Redis"),
+        *("event log", "providers"),
+    }
+    assert "first start" in found["database"]["says"]
+    assert "can be made" in found["data folder"]["says"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -249,7 +265,7 @@ def test_a_redis_that_may_not_be_asked_what_it_is(
         ("normal", "ok", ""),
         ("400", "ok", ""),
         ("401", "fail", "Set UP_KEY to a key that is valid there."),
-        ("404", "fail", "Correct the model's name in its route"),
+        ("404", "fail", "Correct the model's name in its route, or http://"),
         ("quota", "fail", "Pay the account"),
         ("500", "fail", "See whether"),
         ("html-200", "fail", "See whether"),
@@ -268,6 +284,22 @@ async def test_providers_are_asked_for_a_token(
     assert "sk-secret" not in str(finding)
     (request,) = upstream.requests
     assert request.json.get("max_completion_tokens", request.json.get("max_tokens")) == 1
+
+
+async def test_a_variable_that_a_provider_comes_from_is_named(
+    env: dict[str, str], upstream: FakeUpstream
+) -> None:
+    upstream.scripts["gpt-4o-mini"] = SCRIPTS["401"]
+    refused = {"OPENAI_API_KEY": "sk-secret", "OPENAI_BASE_URL": upstream.base_url}
+    _, found = await asyncio.to_thread(examine, {**env, **refused})
+    finding = found["provider openai"]
+    assert finding["says"] == "It refuses the key (HTTP 401)."
+    assert finding["advice"] == "Set OPENAI_API_KEY to a key that is valid there."
+    away = {**refused, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    _, found = await asyncio.to_thread(examine, {**env, **away})
+    finding = found["provider openai"]
+    assert finding["says"] == "http://127.0.0.1:1/v1 cannot be reached."
+    assert finding["advice"].startswith("See whether OPENAI_BASE_URL is right")
 
 
 async def test_a_provider_that_hangs_is_waited_for_ten_seconds_at_most(

@@ -15,7 +15,7 @@ from sitebrook.doctor.database import check_processes, check_server
 from sitebrook.doctor.examination import check_workers
 from sitebrook.doctor.findings import Finding, Level, fail, ok, warn, within_bounds, worst
 from sitebrook.doctor.machine import check_clock, check_folder
-from sitebrook.doctor.shared import check_facts
+from sitebrook.doctor.shared import check_facts, check_without_redis
 from sitebrook.doctor.work import check_stats
 from sitebrook.settings import RedisSettings, ServerSettings, Settings
 from sitebrook.telemetry.metrics import JobFigures, OpenJobs
@@ -80,10 +80,12 @@ def test_a_clock_that_differs_is_told(seconds: float, level: Level, word: str) -
     assert (finding.advice is None) == (level is Level.OK)
 
 
-def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
-    folder = tmp_path / "a" / "b"
-    assert check_folder(folder).level in {Level.OK, Level.WARN}
-    assert list(folder.iterdir()) == []
+def test_a_folder_that_can_be_made_is_left_to_the_first_start(tmp_path: Path) -> None:
+    finding = check_folder(tmp_path / "a" / "b")
+    assert finding.level in {Level.OK, Level.WARN}
+    assert "can be made" in finding.says
+    assert "can be written" in check_folder(tmp_path).says
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
@@ -133,6 +135,13 @@ def test_several_processes_without_a_redis_are_told() -> None:
     assert check_processes(1, has_redis=False).level is Level.OK
     assert check_processes(3, has_redis=True).level is Level.OK
     assert check_processes(2, has_redis=False).level is Level.WARN
+
+
+def test_what_is_said_of_redis_without_one_goes_with_the_processes() -> None:
+    assert _levels(check_without_redis(0)) == _levels(check_without_redis(1)) == [Level.OK] * 2
+    several = check_without_redis(2)
+    assert _levels(several) == [Level.WARN] * 2
+    assert not any("one process needs none" in one.says for one in several)
 
 
 def test_workers_without_a_redis_are_told() -> None:
