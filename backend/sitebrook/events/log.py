@@ -144,11 +144,6 @@ class EventReader(Protocol):
 class EventLog(Protocol):
     """Where the events of streams are kept."""
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether other processes read what is written here, and the other way round."""
-        ...
-
     def writer(self, stream: str, attempt: int = 1, head: object = None) -> EventWriter:
         """Opens an attempt of a stream, in place of lower ones.
 

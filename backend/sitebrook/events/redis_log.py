@@ -43,8 +43,6 @@ class RedisLog:
     only they wait. Make it inside the event loop that uses it; ``connection`` is kept up by others.
     """
 
-    is_shared = True
-
     def __init__(self, connection: RedisConnection, settings: EventSettings) -> None:
         self._connection = connection
         self._settings = settings

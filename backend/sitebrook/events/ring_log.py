@@ -29,8 +29,6 @@ _SWEEP_S: Final = 1.0
 class RingLog:
     """An ``EventLog`` whose streams end with the process."""
 
-    is_shared = False
-
     def __init__(
         self, settings: EventSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:

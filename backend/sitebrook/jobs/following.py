@@ -41,7 +41,7 @@ async def follow(
     yield job
     async with contextlib.AsyncExitStack() as stack:
         reader = await _open(stack, log, stream_of(site_id, job_id))
-        events = _Events(reader, has_all=log.is_shared)
+        events = _Events(reader)
         stack.push_async_callback(events.aclose)
         while job.status not in ENDED:
             news = await events.wait(pauses)
@@ -70,13 +70,13 @@ async def wait_for_end(
 class _Events:
     """What a stream tells, waited for in bounds; nothing where there is no stream.
 
-    Without ``has_all`` the job may run where its events are kept apart, until one has come.
+    Until the first event the job may run where its events are kept apart.
     """
 
-    def __init__(self, reader: EventReader | None, *, has_all: bool) -> None:
+    def __init__(self, reader: EventReader | None) -> None:
         self._reader = reader
         self._reading: asyncio.Task[list[Event]] | None = None
-        self._hears = has_all
+        self._hears = False
         self._progress: Event | None = None
 
     async def wait(self, pauses: Pauses) -> Sequence[Event]:
