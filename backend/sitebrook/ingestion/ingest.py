@@ -11,11 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
-from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
 from sitebrook.errors import (
     BodyTooLarge,
@@ -53,7 +52,7 @@ OnStage = Callable[[Stage], object]
 
 # Part of every document's hash: a change of how documents are cut reads them all again.
 _FORMAT: Final = "2"
-_TRIES: Final = 2  # again, when the site's embedder was switched meanwhile
+_TRIES: Final = 2  # again, when the holder's embedder was switched meanwhile
 _MAX_SOURCE_CHARACTERS: Final = 1000  # an index entry of PostgreSQL holds 2,700 bytes
 
 
@@ -132,8 +131,22 @@ class IngestReport:
             self.chunks += outcome.chunks
 
 
+class Holder(Protocol):
+    """Whose documents they are: a site, or a store of one."""
+
+    @property
+    def id(self) -> str:
+        """The id that the documents are kept under."""
+        ...
+
+    @property
+    def language(self) -> str:
+        """The language of texts that are too short to tell (ISO 639-1)."""
+        ...
+
+
 class Ingester:
-    """Takes documents into the knowledge of sites.
+    """Takes documents into the knowledge of sites and stores.
 
     ``embedders_for_site`` gives the embedder of a site's documents, and behind it the one that the
     site is being switched to. A document is stored in one transaction: whatever is killed, it is
@@ -153,38 +166,38 @@ class Ingester:
         self._settings = settings
 
     async def ingest_document(
-        self, site: Site, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+        self, holder: Holder, raw: RawDocument, on_stage: OnStage = lambda _stage: None
     ) -> IngestedDocument:
         """The document as stored in place of the one of the same source.
 
         The same content with the same title and address is not read again. A text too short to
-        tell is in the site's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for a
-        document that cannot be taken in, also for one that the embedder refuses.
+        tell is in the holder's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for
+        a document that cannot be taken in, also for one that the embedder refuses.
         """
-        sha256 = await self._digest(site, raw)
-        unchanged = await self._find(site, raw.source, sha256)
+        sha256 = await self._digest(holder, raw)
+        unchanged = await self._find(holder, raw.source, sha256)
         if unchanged is not None:
             return unchanged
         on_stage("parse")
-        new = await self._read(raw, sha256, site.language)
+        new = await self._read(raw, sha256, holder.language)
         for _ in range(_TRIES):
             with contextlib.suppress(EmbedderSwitched):
-                return await self._store(site.id, new, on_stage)
-        return await self._store(site.id, new, on_stage)
+                return await self._store(holder.id, new, on_stage)
+        return await self._store(holder.id, new, on_stage)
 
     async def take_in(
-        self, site: Site, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+        self, holder: Holder, raw: RawDocument, on_stage: OnStage = lambda _stage: None
     ) -> Outcome:
         """As ``ingest_document``, with the refusal of what cannot be taken in."""
         try:
-            return await self.ingest_document(site, raw, on_stage)
+            return await self.ingest_document(holder, raw, on_stage)
         except InvalidRequest as error:
             return Refusal.of(raw.source, error)
 
-    async def find_outcome(self, site: Site, raw: RawDocument) -> Outcome | None:
+    async def find_outcome(self, holder: Holder, raw: RawDocument) -> Outcome | None:
         """What would become of a document that need not be read for it; else None."""
         try:
-            return await self._find(site, raw.source, await self._digest(site, raw))
+            return await self._find(holder, raw.source, await self._digest(holder, raw))
         except InvalidRequest as error:
             return Refusal.of(raw.source, error)
 
@@ -199,7 +212,7 @@ class Ingester:
 
     async def ingest_paths(
         self,
-        site: Site,
+        holder: Holder,
         paths: Sequence[str | Path],
         *,
         prune_gone: bool = False,
@@ -216,25 +229,25 @@ class Ingester:
         report = IngestReport(skipped=found.skipped, refused=list(found.refusals))
         for done, file in enumerate(found.files, start=1):
             read = await self.read_file(file)
-            outcome = read if isinstance(read, Refusal) else await self.take_in(site, read)
+            outcome = read if isinstance(read, Refusal) else await self.take_in(holder, read)
             report.count(outcome)
             if on_progress is not None:
                 on_progress(Progress(done, len(found.files), str(file), status_of(outcome)))
         if prune_gone:
             keep = [str(file) for file in found.files]
             report.removed = await prune(
-                self._database, site.id, keep, under=found.prefixes, not_under=found.unknown
+                self._database, holder.id, keep, under=found.prefixes, not_under=found.unknown
             )
         report.seconds = time.monotonic() - started
         return report
 
-    async def _digest(self, site: Site, raw: RawDocument) -> bytes:
+    async def _digest(self, holder: Holder, raw: RawDocument) -> bytes:
         _check_source(raw.source)
-        return await asyncio.to_thread(self._hash, raw, site.language)
+        return await asyncio.to_thread(self._hash, raw, holder.language)
 
-    async def _find(self, site: Site, source: str, sha256: bytes) -> IngestedDocument | None:
+    async def _find(self, holder: Holder, source: str, sha256: bytes) -> IngestedDocument | None:
         """The document of the source, if it is the same."""
-        known = (await find_sources(self._database, site.id, [source])).get(source)
+        known = (await find_sources(self._database, holder.id, [source])).get(source)
         if known is None or known.sha256 != sha256:
             return None
         return IngestedDocument(known.id, source, "unchanged", known.chunks)

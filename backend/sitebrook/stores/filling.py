@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,7 +15,6 @@ from sitebrook.jobs.job import NewJob
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
-    from sitebrook.access.sites import Site
     from sitebrook.db.engine import Database
     from sitebrook.ingestion.ingest import Ingester
     from sitebrook.jobs.engine import JobEngine
@@ -65,6 +64,14 @@ def fill_kind(open_tools: Callable[[], Awaitable[FillTools]]) -> JobKind[FillArg
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The store, as the one whose documents are read in the language of its site."""
+
+    id: str
+    language: str
+
+
 class _Filling:
     """One attempt: it goes on behind what earlier attempts have settled."""
 
@@ -82,13 +89,13 @@ class _Filling:
 
         database = self._tools.database
         try:
-            await self._read_all(await self._find_site())
+            await self._read_all(await self._find_holder())
         except IntegrityError:
             if await is_store(database, self._store_id):
                 raise
         return self._result
 
-    async def _read_all(self, site: Site) -> None:
+    async def _read_all(self, holder: _Holder) -> None:
         from sitebrook.stores import waiting
 
         database, job_id = self._tools.database, self._context.job_id
@@ -97,16 +104,16 @@ class _Filling:
             if self._result != FillResult() and time.monotonic() > until:
                 await self._hand_over()
                 return
-            await self._read(site, one)
+            await self._read(holder, one)
             self._context.check_cancelled()
 
-    async def _read(self, site: Site, one: Waiting) -> None:
+    async def _read(self, holder: _Holder, one: Waiting) -> None:
         from sitebrook.db.tables import now
         from sitebrook.ingestion.ingest import IngestedDocument
         from sitebrook.stores.cleaning import remove_stale
         from sitebrook.stores.waiting import settle
 
-        outcome = await self._tools.ingester.take_in(site, one.raw)
+        outcome = await self._tools.ingester.take_in(holder, one.raw)
         job_id = self._context.job_id
         database, is_read = self._tools.database, isinstance(outcome, IngestedDocument)
         is_noted = await settle(database, self._store_id, one.file_id, job_id, outcome)
@@ -135,12 +142,11 @@ class _Filling:
             job_id = await self._tools.jobs.enqueue(connection, new)
             await hand_over(connection, self._store_id, self._context.job_id, job_id)
 
-    async def _find_site(self) -> Site:
-        """The site as the one whose documents are those of the store."""
+    async def _find_holder(self) -> _Holder:
         from sitebrook.access.sites import find_site
 
         async with self._tools.database.begin() as connection:
             site = await find_site(connection, self._context.site_id or "")
         if site is None:
             raise InvalidRequest("The site of this job is gone.")
-        return replace(site, id=self._store_id)
+        return _Holder(self._store_id, site.language)

@@ -192,6 +192,24 @@ async def test_a_file_that_is_read_again_is_found_until_it_is(kept: Kept) -> Non
     assert await kept.held(store_id) == [1, 1, 1]
 
 
+async def test_files_are_in_the_language_of_the_site(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kept.run("UPDATE site SET language = 'it' WHERE id = :id", id=kept.site.id)
+    store_id = await kept.make(await kept.add("Ok."))
+    take_in, holders = kept.parts.ingester.take_in, []
+
+    async def note(holder: Any, *rest: Any) -> Any:
+        holders.append((holder.id, holder.language, hasattr(holder, "allowed_origins")))
+        return await take_in(holder, *rest)
+
+    monkeypatch.setattr(kept.parts.ingester, "take_in", note)
+    await kept.work()
+    assert holders == [(store_id, "it", False)]  # not a site with another one's id
+    found = await kept.run("SELECT language FROM document WHERE site_id = :id", id=store_id)
+    assert [row.language for row in found] == ["it"]
+
+
 async def test_files_are_put_in_in_one_order_whatever_the_clients_is(kept: Kept) -> None:
     store_id = await kept.make()
     file_ids = sorted([await kept.add() for _ in range(5)])

@@ -12,7 +12,7 @@ from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import Unavailable
-from sitebrook.ingestion.ingest import IngestedDocument
+from sitebrook.ingestion.ingest import Holder, IngestedDocument
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.website.crawl import Crawl, CrawlParts, CrawlReport, PageReport
 from sitebrook.ingestion.website.fetcher import Fetched, Fetcher
@@ -32,7 +32,7 @@ OnPage = Callable[[PageReport, int], object]
 class DocumentIngester(Protocol):
     """Takes one document in."""
 
-    async def ingest_document(self, site: Site, raw: RawDocument) -> IngestedDocument:
+    async def ingest_document(self, holder: Holder, raw: RawDocument) -> IngestedDocument:
         """The document as stored. Raises InvalidRequest for one that cannot be taken in."""
         ...
 
