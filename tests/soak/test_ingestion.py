@@ -21,7 +21,7 @@ from tests.servers import clean_environment
 
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
-from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.parsing import ReadRequest, read
 from sitebrook.jobs.following import wait_for_end
@@ -114,7 +114,9 @@ def _edition(number: int) -> list[RawDocument]:
 
 def _expected(documents: Sequence[RawDocument], settings: Settings) -> list[tuple[str, int, str]]:
     """Each chunk that there should be: its document, its place and its text."""
-    sizes = ChunkSizes(settings.retrieval.chunk_characters, settings.retrieval.overlap_characters)
+    sizes = SizesInCharacters(
+        settings.retrieval.chunk_characters, settings.retrieval.overlap_characters
+    )
     found: list[tuple[str, int, str]] = []
     for raw in documents:
         assert isinstance(raw.content, str)

@@ -18,11 +18,12 @@ from sitebrook.access.gate import Caller
 from sitebrook.api.connection import ClientConnection, connection_of
 from sitebrook.api.errors import to_reply
 from sitebrook.api.http import ticker_of
-from sitebrook.api.jobs import find_site_job, to_response
+from sitebrook.api.jobs import to_response
 from sitebrook.api.ticker import Ticker
 from sitebrook.errors import RequestError
 from sitebrook.jobs.following import follow
 from sitebrook.jobs.job import Job
+from sitebrook.jobs.listing import find_site_job
 from sitebrook.parts import Parts
 
 _HEADERS: Final = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
@@ -48,7 +49,7 @@ async def stream_job(
     Each event is the whole job, so who comes back needs no position. A failure in between is one
     event with `error`.
     """
-    await find_site_job(parts, server, job_id)
+    await find_site_job(parts.database, server.site.id, job_id)
     states = follow(parts.database, parts.events, server.site.id, job_id)
     watch = _SlowReader(connection_of(request.scope), parts.settings.server.slow_reader_s)
     frames = _watched(ticker_of(request.scope), watch, _to_frames(parts, states))

@@ -15,9 +15,9 @@ from sitebrook.api.schemas.jobs import (
     JobResponse,
     JobStatus,
 )
-from sitebrook.errors import InvalidRequest, NotFound
+from sitebrook.errors import InvalidRequest
 from sitebrook.jobs.job import Job, Status
-from sitebrook.jobs.listing import JobQuery, find_job, list_jobs
+from sitebrook.jobs.listing import JobQuery, find_site_job, list_jobs
 from sitebrook.parts import Parts
 
 
@@ -52,7 +52,7 @@ async def read_job(
     server: NamedDependency[Caller],
 ) -> JobResponse:
     """One job: where it stands, how far it is, what came of it."""
-    return to_response(await find_site_job(parts, server, job_id))
+    return to_response(await find_site_job(parts.database, server.site.id, job_id))
 
 
 @post("/api/jobs/{job_id:str}/cancel", status_code=200, summary="Cancel a job", tags=["jobs"])
@@ -65,9 +65,9 @@ async def cancel_job(
 
     A job that has ended stays as it is.
     """
-    await find_site_job(parts, server, job_id)
+    await find_site_job(parts.database, server.site.id, job_id)
     await parts.jobs.cancel(job_id, site_id=server.site.id)
-    return to_response(await find_site_job(parts, server, job_id))
+    return to_response(await find_site_job(parts.database, server.site.id, job_id))
 
 
 @post("/api/jobs/{job_id:str}/retry", status_code=200, summary="Start a job anew", tags=["jobs"])
@@ -77,14 +77,14 @@ async def retry_job(
     server: NamedDependency[Caller],
 ) -> JobResponse:
     """Queues a failed or cancelled job again, with all of its attempts."""
-    found = await find_site_job(parts, server, job_id)
+    found = await find_site_job(parts.database, server.site.id, job_id)
     if not await parts.jobs.retry(job_id, site_id=server.site.id):
         raise InvalidRequest(
             f"The job is {found.status}; only failed and cancelled ones can be started anew.",
             param="job_id",
             code="job_not_ended",
         )
-    return to_response(await find_site_job(parts, server, job_id))
+    return to_response(await find_site_job(parts.database, server.site.id, job_id))
 
 
 def to_response(job: Job) -> JobResponse:
@@ -107,11 +107,3 @@ def to_response(job: Job) -> JobResponse:
         started_at=job.started_at,
         finished_at=job.finished_at,
     )
-
-
-async def find_site_job(parts: Parts, server: Caller, job_id: str) -> Job:
-    """The job of the caller's site. Raises NotFound, also for one of another site."""
-    found = await find_job(parts.database, job_id, site_id=server.site.id)
-    if found is None:
-        raise NotFound("There is no such job.", param="job_id", code="job_not_found")
-    return found

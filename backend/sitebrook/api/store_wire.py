@@ -8,7 +8,7 @@ from typing import Final
 from sitebrook.api.schemas.stores import (
     BatchResponse,
     ChunkingStrategy,
-    ChunkSizes,
+    ChunkSizesInTokens,
     EntryListResponse,
     EntryRequest,
     EntryResponse,
@@ -20,10 +20,10 @@ from sitebrook.api.schemas.stores import (
     StoreResponse,
 )
 from sitebrook.errors import InvalidRequest
-from sitebrook.ingestion.chunks import ChunkSizes as Characters
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.settings import RetrievalSettings
 from sitebrook.stores.contents import Batch
-from sitebrook.stores.entries import Counts, Entry, NewEntry, Sizes
+from sitebrook.stores.entries import Counts, Entry, NewEntry, SizesInTokens
 from sitebrook.stores.filters import Filter
 from sitebrook.stores.paging import Page
 from sitebrook.stores.stores import Store
@@ -32,7 +32,9 @@ from sitebrook.stores.waiting import to_tokens
 _SERVER_ERROR: Final = "server_error"
 
 
-def to_sizes(strategy: ChunkingStrategy | None, param: str = "chunking_strategy") -> Sizes | None:
+def to_sizes(
+    strategy: ChunkingStrategy | None, param: str = "chunking_strategy"
+) -> SizesInTokens | None:
     """How files are to be cut; None as the settings say. Raises InvalidRequest."""
     if strategy is None or strategy.type == "auto":
         if strategy is not None and strategy.static is not None:
@@ -46,7 +48,7 @@ def to_sizes(strategy: ChunkingStrategy | None, param: str = "chunking_strategy"
             "The overlap is at most half of max_chunk_size_tokens.",
             param=f"{param}.static.chunk_overlap_tokens",
         )
-    return Sizes(sizes.max_chunk_size_tokens, sizes.chunk_overlap_tokens)
+    return SizesInTokens(sizes.max_chunk_size_tokens, sizes.chunk_overlap_tokens)
 
 
 def to_new_entry(request: EntryRequest, param: str = "") -> NewEntry:
@@ -82,7 +84,7 @@ def to_store_response(one: Store) -> StoreResponse:
 
 def to_entry_response(one: Entry, settings: RetrievalSettings) -> EntryResponse:
     """A file of a store on the wire; ``settings`` say how it was cut where nothing else was."""
-    own = Characters(settings.chunk_characters, settings.overlap_characters)
+    own = SizesInCharacters(settings.chunk_characters, settings.overlap_characters)
     sizes = one.sizes or to_tokens(own)
     error = None
     if one.status == "failed":
@@ -99,7 +101,7 @@ def to_entry_response(one: Entry, settings: RetrievalSettings) -> EntryResponse:
         usage_bytes=one.usage_bytes,
         attributes=dict(one.attributes),
         chunking_strategy=StaticStrategyResponse(
-            static=ChunkSizes(
+            static=ChunkSizesInTokens(
                 max_chunk_size_tokens=sizes.chunk_tokens, chunk_overlap_tokens=sizes.overlap_tokens
             )
         ),

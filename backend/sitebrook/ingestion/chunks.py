@@ -27,7 +27,7 @@ _CODE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkSizes:
+class SizesInCharacters:
     """How large chunks are about to be, and how much of one the next one repeats."""
 
     characters: int
@@ -56,7 +56,7 @@ class _Piece:
     header: str = ""
 
 
-def to_chunks(loaded: LoadedDocument, sizes: ChunkSizes, language: str) -> tuple[Chunk, ...]:
+def to_chunks(loaded: LoadedDocument, sizes: SizesInCharacters, language: str) -> tuple[Chunk, ...]:
     """The document's chunks in order; ``language`` is the document's."""
     target = sizes.characters
     chunks: list[Chunk] = []

@@ -24,7 +24,7 @@ from sitebrook.errors import (
     RequestError,
     UnsupportedBody,
 )
-from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.decoding import clean
 from sitebrook.ingestion.folders import find_files
 from sitebrook.ingestion.loaders import RawDocument
@@ -313,7 +313,9 @@ class Ingester:
 
     def _hash(self, raw: RawDocument, language: str) -> bytes:
         retrieval = self._settings.retrieval
-        sizes = raw.sizes or ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters)
+        sizes = raw.sizes or SizesInCharacters(
+            retrieval.chunk_characters, retrieval.overlap_characters
+        )
         facts = (
             _FORMAT,
             language,

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any, Final
 
-from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.decoding import clean, decode, refused
 from sitebrook.ingestion.kinds import TEXT_KINDS, Kind, check_kind
 from sitebrook.ingestion.sections import LoadedDocument, Outline, to_text
@@ -45,7 +45,7 @@ class RawDocument:
     media_type: str | None = None
     title: str | None = None
     url: str | None = None
-    sizes: ChunkSizes | None = None
+    sizes: SizesInCharacters | None = None
 
 
 def load(raw: RawDocument, *, max_characters: int) -> LoadedDocument:

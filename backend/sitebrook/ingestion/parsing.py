@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sitebrook.ingestion.chunks import Chunk, ChunkSizes, document_language, to_chunks
+from sitebrook.ingestion.chunks import Chunk, SizesInCharacters, document_language, to_chunks
 from sitebrook.ingestion.loaders import RawDocument, load
 
 
@@ -21,7 +21,7 @@ class ReadRequest(msgspec.Struct, frozen=True):
     url: str | None
     language: str
     max_characters: int
-    sizes: ChunkSizes
+    sizes: SizesInCharacters
 
 
 @dataclass(frozen=True, slots=True)

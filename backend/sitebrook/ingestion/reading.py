@@ -9,7 +9,7 @@ from typing import Final
 from sitebrook.compute.pool import ComputePool
 from sitebrook.compute.work import Work
 from sitebrook.errors import WorkFailed
-from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.decoding import refused, to_storable
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.parsing import ReadDocument, ReadRequest
@@ -47,7 +47,8 @@ class Reader:
             url=to_storable(raw.url) if raw.url else None,
             language=language,
             max_characters=self.settings.limits.document_characters,
-            sizes=raw.sizes or ChunkSizes(retrieval.chunk_characters, retrieval.overlap_characters),
+            sizes=raw.sizes
+            or SizesInCharacters(retrieval.chunk_characters, retrieval.overlap_characters),
         )
         try:
             return await self.pool.run(_READ, request)

@@ -13,7 +13,7 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import NotFound, Unavailable
 from sitebrook.events.log import LOST, Event, EventLog, EventReader
 from sitebrook.jobs.job import ENDED, Job, Status
-from sitebrook.jobs.listing import find_job
+from sitebrook.jobs.listing import find_site_job
 from sitebrook.jobs.streams import stream_of
 
 
@@ -37,7 +37,7 @@ async def follow(
     A process that does not share the log with the job's worker sees what the table has, which is a
     second behind. Raises NotFound, also when the job is removed meanwhile; Unavailable.
     """
-    job = await _find(database, site_id, job_id)
+    job = await find_site_job(database, site_id, job_id)
     yield job
     async with contextlib.AsyncExitStack() as stack:
         reader = await _open(stack, log, stream_of(site_id, job_id))
@@ -47,7 +47,7 @@ async def follow(
             news = await events.wait(pauses)
             found = job
             if job.status is not Status.RUNNING or not _is_progress(news):
-                found = await _find(database, site_id, job_id)
+                found = await find_site_job(database, site_id, job_id)
             found = events.add_progress(found)
             if found != job:
                 job = found
@@ -64,7 +64,7 @@ async def wait_for_end(
             async with contextlib.aclosing(follow(database, log, site_id, job_id)) as states:
                 async for state in states:
                     job = state
-    return job or await _find(database, site_id, job_id)
+    return job or await find_site_job(database, site_id, job_id)
 
 
 class _Events:
@@ -128,10 +128,3 @@ async def _open(stack: contextlib.AsyncExitStack, log: EventLog, stream: str) ->
 
 def _is_progress(events: Sequence[Event]) -> bool:
     return bool(events) and all(event.kind == _PROGRESS for event in events)
-
-
-async def _find(database: Database, site_id: str, job_id: str) -> Job:
-    job = await find_job(database, job_id, site_id=site_id)
-    if job is None:
-        raise NotFound("There is no such job.", param="job_id", code="job_not_found")
-    return job

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, select
 
 from sitebrook.db.engine import Database
+from sitebrook.errors import NotFound
 from sitebrook.ids import is_id
 from sitebrook.jobs.job import Job, Status
 from sitebrook.jobs.tables import job
@@ -54,6 +55,14 @@ async def find_job(database: Database, job_id: str, *, site_id: str | None = Non
     async with database.begin() as connection:
         row = (await connection.execute(statement)).mappings().first()
     return None if row is None else _to_job(row)
+
+
+async def find_site_job(database: Database, site_id: str, job_id: str) -> Job:
+    """The job of the site. Raises NotFound, also for one of another site."""
+    found = await find_job(database, job_id, site_id=site_id)
+    if found is None:
+        raise NotFound("There is no such job.", param="job_id", code="job_not_found")
+    return found
 
 
 def _to_statement(query: JobQuery) -> Select[Any]:

@@ -23,7 +23,7 @@ _GONE: Final = "The job that reads the file is no longer kept; add the file agai
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class SizesInTokens:
     """How a file is cut: tokens in a chunk, and tokens that the next one repeats."""
 
     chunk_tokens: int
@@ -36,7 +36,7 @@ class NewEntry:
 
     file_id: str
     attributes: Mapping[str, Scalar]
-    sizes: Sizes | None = None
+    sizes: SizesInTokens | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Entry:
     name: str
     status: EntryStatus
     attributes: Mapping[str, Scalar]
-    sizes: Sizes | None
+    sizes: SizesInTokens | None
     document_id: str | None
     usage_bytes: int
     error_code: str | None
@@ -114,7 +114,9 @@ def select_entries() -> Any:
 def to_entry(row: Row[Any]) -> Entry:
     """The row of ``select_entries``."""
     has_failed = row.status == "failed"
-    sizes = None if row.chunk_tokens is None else Sizes(row.chunk_tokens, row.overlap_tokens)
+    sizes = (
+        None if row.chunk_tokens is None else SizesInTokens(row.chunk_tokens, row.overlap_tokens)
+    )
     return Entry(
         store_id=row.store_id,
         file_id=row.file_id,

@@ -9,13 +9,13 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
-from sitebrook.ingestion.chunks import ChunkSizes
+from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.decoding import to_storable
 from sitebrook.ingestion.ingest import Outcome, Refusal
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.retrieval.tables import chunk, embedding
 from sitebrook.stores.cleaning import to_source
-from sitebrook.stores.entries import IN_PROGRESS, Sizes
+from sitebrook.stores.entries import IN_PROGRESS, SizesInTokens
 from sitebrook.stores.tables import file, store, store_file
 
 # Of Latin text; that of other scripts has fewer, so its chunks have more tokens.
@@ -48,22 +48,22 @@ async def find_next(database: Database, store_id: str, job_id: str) -> Waiting |
         return None
     sizes = None
     if row.chunk_tokens is not None:
-        sizes = to_chunk_sizes(Sizes(row.chunk_tokens, row.overlap_tokens))
+        sizes = to_characters(SizesInTokens(row.chunk_tokens, row.overlap_tokens))
     source = to_source(row.file_id, row.name)
     raw = RawDocument(source, row.content, row.media_type, sizes=sizes)
     return Waiting(row.file_id, raw)
 
 
-def to_chunk_sizes(sizes: Sizes) -> ChunkSizes:
+def to_characters(sizes: SizesInTokens) -> SizesInCharacters:
     """Sizes in characters, by which no chunk has more tokens than it may."""
     characters = int(sizes.chunk_tokens * _CHARACTERS_PER_TOKEN / _LARGEST)
-    return ChunkSizes(characters, sizes.overlap_tokens * _CHARACTERS_PER_TOKEN)
+    return SizesInCharacters(characters, sizes.overlap_tokens * _CHARACTERS_PER_TOKEN)
 
 
-def to_tokens(sizes: ChunkSizes) -> Sizes:
-    """Sizes in tokens, as ``to_chunk_sizes`` reads them."""
+def to_tokens(sizes: SizesInCharacters) -> SizesInTokens:
+    """Sizes in tokens, as ``to_characters`` reads them."""
     tokens = int(sizes.characters * _LARGEST / _CHARACTERS_PER_TOKEN)
-    return Sizes(tokens, sizes.overlap_characters // _CHARACTERS_PER_TOKEN)
+    return SizesInTokens(tokens, sizes.overlap_characters // _CHARACTERS_PER_TOKEN)
 
 
 async def settle(

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from sitebrook.ingestion.chunks import Chunk, ChunkSizes, document_language, to_chunks
+from sitebrook.ingestion.chunks import Chunk, SizesInCharacters, document_language, to_chunks
 from sitebrook.ingestion.loaders import RawDocument, load
 
-SIZES = ChunkSizes(800, 160)
+SIZES = SizesInCharacters(800, 160)
 SENTENCE = "The walrus number {} swims slowly through the cold northern sea at night. "
 
 

@@ -27,7 +27,7 @@ class ExpiresAfter(msgspec.Struct, frozen=True, kw_only=True):
     days: Annotated[int, msgspec.Meta(ge=1, le=365)]
 
 
-class ChunkSizes(msgspec.Struct, frozen=True, kw_only=True):
+class ChunkSizesInTokens(msgspec.Struct, frozen=True, kw_only=True):
     """How files are cut, in tokens of about four characters."""
 
     max_chunk_size_tokens: Annotated[int, msgspec.Meta(ge=100, le=4096)]
@@ -38,7 +38,7 @@ class ChunkingStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """``auto`` cuts as the server's settings say, ``static`` as ``static`` says."""
 
     type: Literal["auto", "static"]
-    static: ChunkSizes | None = None
+    static: ChunkSizesInTokens | None = None
 
 
 class StoreRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +129,7 @@ class LastError(msgspec.Struct, frozen=True, kw_only=True):
 class StaticStrategyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """How a file was cut."""
 
-    static: ChunkSizes
+    static: ChunkSizesInTokens
     type: Literal["static"] = "static"
 
 
