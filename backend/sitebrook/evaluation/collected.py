@@ -8,7 +8,7 @@ from sitebrook.chat.cited_questions import load_cited_questions
 from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest
 from sitebrook.evaluation.judged import JudgedSet
-from sitebrook.retrieval.chunk_texts import load_chunk_texts
+from sitebrook.retrieval.documents import load_source_names
 
 _MAX_CONVERSATIONS: Final = 10_000
 
@@ -21,7 +21,8 @@ async def collect(database: Database, site_id: str) -> JudgedSet:
     is left.
     """
     asked = await load_cited_questions(database, site_id, limit=_MAX_CONVERSATIONS)
-    sources = {one.document_id: one.source for one in await load_chunk_texts(database, site_id)}
+    cited_ids = {document_id for one in asked for document_id in one.document_ids}
+    sources = await load_source_names(database, site_id, cited_ids)
     relevant: dict[str, dict[str, int]] = {}
     texts: dict[str, str] = {}
     for one in asked:

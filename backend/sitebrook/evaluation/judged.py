@@ -94,7 +94,7 @@ def write_set(folder: Path, judged: JudgedSet) -> None:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_read(file).splitlines(), start=1):
+    for number, line in enumerate(_read_lines(file), start=1):
         if not line.strip():
             continue
         try:
@@ -115,7 +115,7 @@ def _field(row: Mapping[str, Any], name: str) -> str:
 
 def _judgements(file: Path) -> Iterator[tuple[str, str, int]]:
     """Question, document and grade of each line: three columns, or the four of TREC."""
-    for number, line in enumerate(_read(file).splitlines(), start=1):
+    for number, line in enumerate(_read_lines(file), start=1):
         columns = line.split("\t") if "\t" in line else line.split()
         if len(columns) == _TREC_COLUMNS:
             del columns[1]
@@ -129,9 +129,10 @@ def _judgements(file: Path) -> Iterator[tuple[str, str, int]]:
                 ) from None
 
 
-def _read(file: Path) -> str:
+def _read_lines(file: Path) -> list[str]:
     try:
-        return file.read_text("utf-8")
+        # Not ``splitlines``: JSON may hold U+0085, U+2028 and others at which that cuts.
+        return file.read_text("utf-8").split("\n")
     except FileNotFoundError:
         raise InvalidRequest(
             f"There is no {file}. A folder of judged questions has {QUESTIONS} and {JUDGEMENTS}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -124,6 +124,17 @@ async def find_sources(
     async with database.begin() as connection:
         rows = (await connection.execute(query)).all()
     return {row.source: _to_document(row) for row in rows}
+
+
+async def load_source_names(
+    database: Database, site_id: str, document_ids: Collection[str]
+) -> dict[str, str]:
+    """The sources of those of the documents that the site has, by their ids."""
+    wanted = document.c.id == any_(literal(list(document_ids), ARRAY(Text)))
+    query = select(document.c.id, document.c.source).where(document.c.site_id == site_id, wanted)
+    async with database.begin() as connection:
+        rows = (await connection.execute(query)).all()
+    return {row.id: row.source for row in rows}
 
 
 async def delete_documents(database: Database, site_id: str, document_ids: Sequence[str]) -> int:

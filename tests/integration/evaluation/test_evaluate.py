@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.factories import make_site
+from tests.statements import told_statements
 
 from sitebrook.chat.citations import Citation
 from sitebrook.chat.turns import NewAnswer, NewQuestion, TurnStore
@@ -214,7 +215,10 @@ async def test_questions_are_collected_from_conversations(
     await store.store([make_question(site.id, first, "msg_9", "And then?", begins=False)])
     await store.store([make_answer(first, "ans_9", "complete", (make_citation(ids["hours"]),))])
     await store.aclose()
-    found = await collect(database, site.id)
+    with told_statements() as told:
+        found = await collect(database, site.id)
+    assert told
+    assert not [one for one in told if "chunk" in one]  # texts are much, and not needed
     assert list(found.relevant.values()) == [{"prices": 1, "food": 1}]
     assert set(found.questions.values()) <= {asked[0][0], asked[1][0]}
 

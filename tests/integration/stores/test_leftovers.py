@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 from tests.integration.stores.kept import Kept
+from tests.statements import told_statements
 
 from sitebrook.access.gate import Caller
 from sitebrook.chat.question import Question, RetrievalOptions
@@ -80,27 +79,12 @@ async def test_only_what_was_made_of_a_file_is_looked_at_when_it_goes(kept: Kept
     assert await kept.stores.remove_stale() == 1
 
 
-@contextlib.contextmanager
-def statements() -> Iterator[list[str]]:
-    """What PostgreSQL is told in the block."""
-    told: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        told.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield told
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-
 async def test_the_files_of_a_store_are_summed_up_only_where_that_is_shown(kept: Kept) -> None:
     file_id = await kept.add()
     store_id = await kept.make(file_id)
     await kept.work()
     site_id = kept.site.id
-    with statements() as told:
+    with told_statements() as told:
         await kept.find(store_id)
         await kept.search.find_places(site_id, [store_id], None)
         await kept.contents.add(site_id, store_id, NewEntry(file_id, {}))
@@ -108,6 +92,6 @@ async def test_the_files_of_a_store_are_summed_up_only_where_that_is_shown(kept:
         await kept.contents.list(site_id, store_id, Window(9), Listed())
     assert told
     assert not [one for one in told if "sum(store_file.usage_bytes)" in one]
-    with statements() as told:
+    with told_statements() as told:
         assert (await kept.stores.find(site_id, store_id)).counts.total == 1
     assert [one for one in told if "sum(store_file.usage_bytes)" in one]

@@ -63,8 +63,10 @@ def test_what_cannot_be_read_is_refused_with_its_place(
         read_set(make_folder(tmp_path, **files))
 
 
-def test_a_written_set_is_read_as_it_was(tmp_path: Path) -> None:
-    judged = JudgedSet("x", (), {"q1": "Wie spät?\nGenau?"}, {"q1": {"/docs/a b.md": 1}})
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\u2028", "\u2029", "\x85", "\x0b", "\x1c"])
+def test_a_written_set_is_read_as_it_was(tmp_path: Path, between: str) -> None:
+    source = f"/docs/a{'' if between.isascii() else between} b.md"
+    judged = JudgedSet("x", (), {"q1": f"Wie spät?{between}Genau?"}, {"q1": {source: 1}})
     write_set(tmp_path / "new", judged)
     found = read_set(tmp_path / "new")
     assert (found.questions, found.relevant) == (judged.questions, judged.relevant)
