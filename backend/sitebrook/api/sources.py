@@ -20,6 +20,7 @@ from sitebrook.api.schemas.sources import (
     SourceResponse,
     StartedSourceResponse,
 )
+from sitebrook.ingestion.website.connecting import check_readable
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import (
     Source,
@@ -48,6 +49,7 @@ async def add_source(
         sitemaps=data.sitemaps,
         delay_s=data.delay_s,
     )
+    check_readable(data.url)
     source = await save_source(parts.database, server.site.id, data.url, options, data.every_hours)
     return await _start(parts, source)
 

@@ -19,6 +19,7 @@ from sitebrook.cli.websites import find_or_add_website, read_website, start_craw
 from sitebrook.ingestion.folders import find_missing
 from sitebrook.ingestion.ingest import IngestReport
 from sitebrook.ingestion.staging import outcomes
+from sitebrook.ingestion.website.connecting import check_readable
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 
@@ -54,6 +55,8 @@ async def _ingest(settings: Settings, targets: Sequence[str], options: dict[str,
     """Whether all files are there, and anything was taken in or nothing was refused."""
     urls = [target for target in targets if target.lower().startswith(_WEB)]
     paths = [target for target in targets if target not in urls]
+    for url in urls:
+        check_readable(url)
     missing = await asyncio.to_thread(find_missing, paths)
     done: list[bool] = []
     async with open_parts(settings) as parts:

@@ -15,6 +15,7 @@ from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.tables import to_table
 from sitebrook.cli.websites import find_website, read_website, start_crawl, to_counts
+from sitebrook.ingestion.website.connecting import check_readable
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import (
     Source,
@@ -65,6 +66,8 @@ def add_command(settings: Settings, url: str, **given: Any) -> None:
         sitemaps=not given["no_sitemaps"],
         delay_s=given["delay"],
     )
+
+    check_readable(url)
 
     async def add(parts: Parts, site: Site) -> bool:
         source = await save_source(parts.database, site.id, url, options, given["every"])

@@ -9,11 +9,11 @@ _SOURCES = "/api/sources"
 
 def test_a_website_is_added_with_its_job_listed_and_deleted(api: Api) -> None:
     server = api.site.server
-    fields = {"url": "127.0.0.1/docs/", "include": ["/docs/*"], "every_hours": 24}
+    fields = {"url": "nowhere.invalid/docs/", "include": ["/docs/*"], "every_hours": 24}
     added = api.send("POST", _SOURCES, fields, server)
     assert added.status == 201, added
     source, job_id = added.json["source"], added.json["job_id"]
-    assert source["url"] == "https://127.0.0.1/docs/"
+    assert source["url"] == "https://nowhere.invalid/docs/"
     assert (source["include"], source["every_hours"], source["max_pages"]) == (
         ["/docs/*"],
         24,
@@ -26,7 +26,7 @@ def test_a_website_is_added_with_its_job_listed_and_deleted(api: Api) -> None:
 
     job = poll(ended, timeout_s=60)
     assert (job["kind"], job["status"]) == ("crawl", "succeeded")
-    assert "is not a public address of the internet" in job["result"]["stopped"]
+    assert "'nowhere.invalid'" in job["result"]["stopped"]
     (listed,) = api.send("GET", _SOURCES, None, server).json["data"]
     assert (listed["id"], listed["counts"]) == (source["id"], {"failed": 1})
     path = f"{_SOURCES}/{source['id']}"
@@ -47,6 +47,9 @@ def test_what_cannot_be_a_website_is_refused_with_the_field(api: Api) -> None:
         ({"url": "ftp://example.com/"}, "url"),
         ({"url": "https://user:secret@example.com/"}, "url"),
         ({"url": ""}, "url"),
+        ({"url": "http://127.0.0.1/"}, "url"),
+        ({"url": "http://localhost/"}, "url"),
+        ({"url": "https://example.com:8443/"}, "url"),
         ({"url": "example.com", "max_pages": 0}, "max_pages"),
         ({"url": "example.com", "every_hours": 0}, "every_hours"),
         ({"url": "example.com", "exclude": ["docs"]}, "exclude"),
@@ -58,6 +61,8 @@ def test_what_cannot_be_a_website_is_refused_with_the_field(api: Api) -> None:
             continue
         assert reply.status == 400, (fields, reply)
         assert reply.json["error"]["param"] == param
+    (listed,) = api.send("GET", _SOURCES, None, api.site.server).json["data"]
+    assert listed["url"] == "https://example.com/"
     for path in (f"{_SOURCES}/src_nothing", f"{_SOURCES}/src_nothing/pages"):
         assert_is_error(api.send("GET", path, None, api.site.server), 404, "not_found")
 

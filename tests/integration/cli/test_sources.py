@@ -26,7 +26,7 @@ from sitebrook.parts import Parts
 from sitebrook.settings import DatabaseSettings, Settings
 from sitebrook.wiring.process import build_parts
 
-_HOME = "http://127.0.0.1/docs/"
+_HOME = "http://nowhere.invalid/docs/"
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_commands_add_list_show_and_remove_a_website(database_url: str, site: Si
     assert done.returncode == 1, done
     refused, summary, stopped = done.stdout.splitlines()
     assert refused.startswith(f"failed: {_HOME}: ")
-    assert "is not a public address of the internet" in refused
+    assert "'nowhere.invalid'" in refused
     assert summary.startswith(f"{_HOME}: 0 pages (1 failed), ")
     assert stopped.startswith("It was not read to its end: ")
 
@@ -163,6 +163,8 @@ def test_commands_add_list_show_and_remove_a_website(database_url: str, site: Si
     ("arguments", "reason"),
     [
         (("add", "ftp://example.com"), "only http:// and https:// are read"),
+        (("add", "http://127.0.0.1/"), "Save its pages as files, or send them with POST"),
+        (("add", "example.com:8443"), "only 80 and 443 are. Save its pages as files"),
         (("add", "example.com", "--exclude", "docs"), "begins with / or *"),
         (("add", "example.com", "--max-pages", "0"), "max_pages must be 1 to 100000"),
         (("add", "example.com", "--every", "0"), "every_hours must be 1 to"),
@@ -175,6 +177,7 @@ def test_what_cannot_be_a_website_is_one_line(
     code, line = refusal("sources", *arguments, DATABASE_URL=database_url)
     assert code == 1
     assert reason in line
+    assert len(succeed("sources", "list", DATABASE_URL=database_url).splitlines()) == 1
 
 
 def test_ingest_takes_files_and_websites_together(
@@ -184,6 +187,8 @@ def test_ingest_takes_files_and_websites_together(
     assert done.returncode == 0, done
     assert "Documents: 2 (2 added)" in done.stdout
     assert f"failed: {_HOME}: " in done.stdout
+    code, line = refusal("ingest", folder, "http://[::1]/", DATABASE_URL=database_url)
+    assert (code, "'::1' is not a public address" in line) == (1, True)
     alone = run("ingest", _HOME, "--sync", DATABASE_URL=database_url)
     assert alone.returncode == 1
     detached = run("ingest", folder, _HOME, "--detach", DATABASE_URL=database_url)

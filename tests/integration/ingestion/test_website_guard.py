@@ -11,7 +11,11 @@ import pytest
 from tests.fakes.website import FakeWebsite, Page, html
 
 from sitebrook.errors import AddressRefused, InvalidRequest, PageFailed
-from sitebrook.ingestion.website.connecting import PublicBackend, SystemResolver
+from sitebrook.ingestion.website.connecting import (
+    PublicBackend,
+    SystemResolver,
+    check_readable,
+)
 from sitebrook.ingestion.website.fetcher import FetchBounds, Fetcher
 
 # Everything here means this machine, a private network, or the metadata service of a cloud.
@@ -92,6 +96,26 @@ async def test_no_spelling_of_a_forbidden_address_is_asked(canary: FakeWebsite) 
     await fetcher.aclose()
     resolver.close()
     assert canary.connections == 0
+
+
+def test_what_can_never_be_read_is_known_beforehand() -> None:
+    for host in _HOSTS:
+        with pytest.raises(InvalidRequest):
+            check_readable(f"http://{host}/")
+    for url in ("https://example.com:8443/", "example.com:8080", "http://app.localhost/"):
+        with pytest.raises(AddressRefused, match="POST /api/documents"):
+            check_readable(url)
+    for url in ("example.com", "http://93.184.215.14/", "https://[2606:4700::1111]:443/", "a.b:80"):
+        check_readable(url)
+
+
+async def test_a_name_that_does_not_exist_is_told() -> None:
+    fetcher = Fetcher(FetchBounds(time_s=20))
+    # The second where there is no network.
+    said = r"the name 'nowhere\.invalid' is not known|no name server tells where 'nowhere"
+    with pytest.raises(PageFailed, match=said):
+        await fetcher.fetch("https://nowhere.invalid/")
+    await fetcher.aclose()
 
 
 async def test_without_the_guard_many_of_them_would_reach_it(canary: FakeWebsite) -> None:
