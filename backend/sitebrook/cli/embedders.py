@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from sitebrook.cli.administration import site_option
+from sitebrook.cli.detaching import leave_to_workers
+from sitebrook.cli.following import follow_to_end
 from sitebrook.cli.progress import open_bar
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.tables import to_table
+from sitebrook.jobs.following import wait_for_end
+from sitebrook.jobs.job import Job
+from sitebrook.jobs.vectors import cancel_switches, enqueue_switch
 from sitebrook.retrieval.onnx.export import export
-from sitebrook.retrieval.switch import Switched, SwitchProgress, stop_switch, switch_with_stores
+from sitebrook.retrieval.switch import check_can_switch, stop_switch, switch_with_stores
 from sitebrook.settings import Settings
+
+Count = Callable[[int, int], None]
+
+_STOP_S: Final = 10.0
+_KEPT: Final = "the vectors that were made"
 
 
 @click.group("embedder")
@@ -71,57 +82,94 @@ def export_command(model: str, folder: Path, languages: tuple[str, ...]) -> None
 @click.argument("name", required=False)
 @site_option
 @click.option("--stop", is_flag=True, help="Stop a switch that is under way.")
+@click.option("--sync", is_flag=True, help="Switch it here, without a job.")
+@click.option("--detach", is_flag=True, help="Print the job's id and leave it to the workers.")
 @click.pass_obj
 def switch_command(
-    settings: Settings, name: str | None, site_name: str | None, *, stop: bool
+    settings: Settings, name: str | None, site_name: str | None, **options: bool
 ) -> None:
     """Give a site and its vector stores the embedder NAME; without it, the one of new sites.
 
-    Questions are answered meanwhile. When the command is stopped or killed, the same command goes
-    on from there.
+    Questions are answered meanwhile. A job does it, which the server or a worker runs, or this
+    command when there is none; it shows how far the job is. Ctrl-C cancels it; the same command
+    goes on from there.
     """
-    if stop:
+    if sum(options.values()) > 1:
+        raise click.UsageError("--stop, --sync and --detach exclude each other.")
+    if options["stop"]:
         stopped = asyncio.run(_stop(settings, site_name))
         click.echo(f"Stopped the switch to {stopped}." if stopped else "No switch is under way.")
         return
-    done = asyncio.run(_switch(settings, name, site_name))
-    click.echo(
-        f"Embedder: {done.after} (before: {done.before}), vectors made: {done.made}, "
-        f"removed: {done.removed}"
-    )
+    done = asyncio.run(_switch(settings, name, site_name, options))
+    if done is not None:
+        click.echo(done)
 
 
 async def _stop(settings: Settings, site_name: str | None) -> str | None:
     async with open_parts(settings) as parts:
         site = await choose_site(parts, site_name)
-        return await stop_switch(parts.database, site.id)
+        database = parts.database
+        for job_id in await cancel_switches(database, parts.jobs, site.id):
+            await wait_for_end(database, parts.events, site.id, job_id, timeout_s=_STOP_S)
+        return await stop_switch(database, site.id)
 
 
-async def _switch(settings: Settings, name: str | None, site_name: str | None) -> Switched:
+async def _switch(
+    settings: Settings, name: str | None, site_name: str | None, options: Mapping[str, bool]
+) -> str | None:
+    """What was done, in a line; None when it is left to a job, whose id is printed."""
     async with open_parts(settings) as parts:
         site = await choose_site(parts, site_name)
         target = parts.embedders.choose(name) if name else parts.embedders.default
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            return await switch_with_stores(
-                parts.database, site.id, target, on_progress=_print_progress
+        if options["sync"]:
+            with _open_counter(target.name) as count:
+                done = await switch_with_stores(
+                    parts.database, site.id, target, on_progress=lambda at: count(at.done, at.total)
+                )
+            return _to_summary(dataclasses.asdict(done))
+        await check_can_switch(parts.database, site.id, target.name)
+        async with parts.database.begin() as connection:
+            job_id = await enqueue_switch(connection, parts.jobs, site.id, target.name)
+        if options["detach"]:
+            await leave_to_workers(parts, job_id)
+            return None
+        with _open_counter(target.name) as count:
+            job = await follow_to_end(
+                parts, site.id, job_id, lambda job: _show(job, count), kept=_KEPT
             )
+        return _to_summary(job.result)
+
+
+def _to_summary(done: Mapping[str, Any]) -> str:
+    return (
+        f"Embedder: {done['after']} (before: {done['before']}), vectors made: {done['made']}, "
+        f"removed: {done['removed']}"
+    )
+
+
+def _show(job: Job, count: Count) -> None:
+    if job.progress:
+        count(job.progress["done"], job.progress["total"])
+
+
+@contextlib.contextmanager
+def _open_counter(name: str) -> Generator[Count]:
+    """Shows how many of how many chunks are embedded: a bar on a terminal, else lines."""
+    console = Console(stderr=True)
+    if console.is_terminal:
         with open_bar(console) as bar:
-            task = bar.add_task(target.name, total=None)
-            return await switch_with_stores(
-                parts.database, site.id, target, on_progress=_mover(bar, task)
-            )
+            task = bar.add_task(name, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    shown: tuple[int, int] | None = None
 
+    def write(done: int, total: int) -> None:
+        nonlocal shown
+        if shown != (done, total):
+            shown = done, total
+            sys.stderr.write(f"[{done}/{total}] embedded\n")
 
-def _mover(bar: Progress, task: TaskID) -> Callable[[SwitchProgress], None]:
-    def move(progress: SwitchProgress) -> None:
-        bar.update(task, completed=progress.done, total=progress.total)
-
-    return move
-
-
-def _print_progress(progress: SwitchProgress) -> None:
-    sys.stderr.write(f"[{progress.done}/{progress.total}] embedded\n")
+    yield write
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (embedder_group,)

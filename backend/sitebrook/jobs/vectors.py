@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sitebrook.errors import Unavailable
+from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.jobs.context import JobContext
-from sitebrook.jobs.job import NoArguments, Priority
+from sitebrook.jobs.job import NewJob, NoArguments, Priority
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from sitebrook.db.engine import Database
+    from sitebrook.jobs.engine import JobEngine
+    from sitebrook.retrieval.embedder import Embedder
     from sitebrook.retrieval.site_embedders import SiteEmbedders
     from sitebrook.retrieval.switch import SwitchProgress
 
@@ -24,6 +30,12 @@ SWITCH_EMBEDDER: Final = "switch_embedder"
 # A switch of a large site takes hours: each attempt does what it can.
 _PART_S: Final = MOST_TIMEOUT_S - 120
 _MAX_PARTS: Final = 500
+# Of those who start a switch at the same moment one makes the job.
+_LOCK: Final = "SELECT site_id FROM knowledge WHERE site_id = %(site_id)s FOR NO KEY UPDATE"
+_OPEN: Final = """
+    SELECT id, arguments->>'embedder' AS embedder FROM job WHERE kind = 'switch_embedder'
+    AND site_id = %(site_id)s AND status IN ('queued', 'running', 'waiting') ORDER BY number
+"""
 
 
 class SwitchArguments(msgspec.Struct, frozen=True):
@@ -63,6 +75,40 @@ def index_kind(open_tools: OpenTools) -> JobKind[NoArguments]:
     )
 
 
+async def enqueue_switch(
+    connection: AsyncConnection, jobs: JobEngine, site_id: str, embedder: str
+) -> str:
+    """The id of the job that switches the site: a new one, or the one that is open already.
+
+    Raises InvalidRequest when one is open that switches to another embedder.
+    """
+    await connection.exec_driver_sql(_LOCK, {"site_id": site_id})
+    for job_id, target in await _list_open(connection, site_id):
+        if target == embedder:
+            return job_id
+        raise InvalidRequest(
+            f"The job {job_id} switches the site to {target}: wait for its end, or stop it with "
+            "`sitebrook embedder switch --stop`."
+        )
+    new = NewJob(kind=SWITCH_EMBEDDER, arguments=SwitchArguments(embedder), site_id=site_id)
+    return await jobs.enqueue(connection, new)
+
+
+async def cancel_switches(database: Database, jobs: JobEngine, site_id: str) -> list[str]:
+    """The ids of the site's open switches, which are asked to end."""
+    async with database.begin() as connection:
+        found = [job_id for job_id, _ in await _list_open(connection, site_id)]
+    for job_id in found:
+        await jobs.cancel(job_id, site_id=site_id)
+    return found
+
+
+async def _list_open(connection: AsyncConnection, site_id: str) -> list[tuple[str, str]]:
+    """The site's open switches, oldest first, each with its embedder."""
+    rows = await connection.exec_driver_sql(_OPEN, {"site_id": site_id})
+    return [(str(row["id"]), str(row["embedder"])) for row in rows.mappings()]
+
+
 def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
     """The kind that gives its site another embedder, and its stores.
 
@@ -72,24 +118,16 @@ def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
     async def handle(context: JobContext, arguments: SwitchArguments) -> dict[str, object]:
         from sitebrook.retrieval.switch import switch_with_stores
 
-        last: SwitchProgress | None = None
-
-        def show(progress: SwitchProgress) -> None:
-            nonlocal last
-            if last is not None and progress.done > last.done:
-                context.settled()
-            last = progress
-            context.progress(stage="embed", done=progress.done, total=progress.total)
-
         tools = await open_tools()
-        target = tools.embedders.choose(arguments.embedder)
+        target = _choose(tools.embedders, arguments.embedder)
+        show = _Progress(context).show
         site_id = context.site_id or ""
         try:
             async with asyncio.timeout(_PART_S):
                 done = await switch_with_stores(tools.database, site_id, target, on_progress=show)
         except TimeoutError:
             raise Unavailable("The switch goes on in a moment.", retry_after_s=1) from None
-        return {"before": done.before, "after": done.after, "made": done.made}
+        return dataclasses.asdict(done)
 
     return JobKind(
         name=SWITCH_EMBEDDER,
@@ -98,3 +136,38 @@ def switch_kind(open_tools: OpenTools) -> JobKind[SwitchArguments]:
         timeout_s=MOST_TIMEOUT_S,
         max_attempts=_MAX_PARTS,
     )
+
+
+def _choose(embedders: SiteEmbedders, name: str) -> Embedder:
+    try:
+        return embedders.choose(name)
+    except InvalidRequest as error:
+        raise InvalidRequest(
+            f"{error} The process that runs the job needs the settings of the embedder: restart "
+            "servers and workers with them, or switch with `sitebrook embedder switch --sync`."
+        ) from None
+
+
+class _Progress:
+    """How far an attempt is, with the seconds that are left if it goes on as since it began."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._total = -1
+        self._first = self._last = 0
+        self._began_at = 0.0
+
+    def show(self, progress: SwitchProgress) -> None:
+        """Shows so many chunks of the site, or of one of its stores."""
+        now = time.monotonic()
+        if progress.total != self._total or progress.done < self._first:
+            self._total, self._first, self._began_at = progress.total, progress.done, now
+        elif progress.done > self._last:
+            self._context.settled()
+        self._last = progress.done
+        made = progress.done - self._first
+        each_s = (now - self._began_at) / made if made else None
+        left_s = None if each_s is None else round(each_s * (progress.total - progress.done), 1)
+        self._context.progress(
+            stage="embed", done=progress.done, total=progress.total, left_s=left_s
+        )

@@ -102,6 +102,13 @@ async def switch_with_stores(
     )
 
 
+async def check_can_switch(database: Database, site_id: str, target: str) -> None:
+    """Raises InvalidRequest as ``switch_embedder`` would; changes nothing."""
+    async with database.begin() as connection:
+        query = select(knowledge).where(knowledge.c.site_id == site_id)
+        _check_begin((await connection.execute(query)).first(), target)
+
+
 async def stop_switch(database: Database, site_id: str) -> str | None:
     """The embedder that a switch was under way to, of the site or a store; None: there was none.
 
@@ -136,20 +143,23 @@ async def _stop(database: Database, site_id: str) -> str | None:
 async def _begin(database: Database, site_id: str, target: str) -> str:
     """The site's embedder at this moment; the switch is noted unless it is the target already."""
     async with database.begin() as connection:
-        row = await _lock(connection, site_id)
-        if row is None:
-            raise InvalidRequest(
-                "The site has no documents yet: its first document gets the embedder of the "
-                "settings."
-            )
-        if row.next_embedder not in {None, target}:
-            raise InvalidRequest(
-                f"A switch to {row.next_embedder} is under way: go on with it, or stop it with "
-                "`sitebrook embedder switch --stop`."
-            )
+        row = _check_begin(await _lock(connection, site_id), target)
         if row.embedder != target:
             await _set(connection, site_id, next_embedder=target)
     return str(row.embedder)
+
+
+def _check_begin(row: Row[Any] | None, target: str) -> Row[Any]:
+    if row is None:
+        raise InvalidRequest(
+            "The site has no documents yet: its first document gets the embedder of the settings."
+        )
+    if row.next_embedder not in {None, target}:
+        raise InvalidRequest(
+            f"A switch to {row.next_embedder} is under way: go on with it, or stop it with "
+            "`sitebrook embedder switch --stop`."
+        )
+    return row
 
 
 async def _switch(

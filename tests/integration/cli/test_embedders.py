@@ -17,6 +17,8 @@ from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
 
 HASHING = "hashing-1-512"
+# So that the job of a killed command is soon known to be nobody's.
+_QUICK = {"SITEBROOK_JOB_HEARTBEAT_S": "0.2", "SITEBROOK_JOB_STALLED_S": "1"}
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_a_site_is_switched_to_the_model_of_a_folder_and_searched_with_it(
     env = {"DATABASE_URL": database_url, "SITEBROOK_EMBEDDING_FOLDER": str(model)}
     done = run("embedder", "switch", **env)
     assert done.returncode == 0
-    assert done.stderr.splitlines() == ["[0/2] embedded", "[2/2] embedded"]
+    assert done.stderr.splitlines()[-1] == "[2/2] embedded"
     assert done.stdout.startswith("Embedder: onnx:tiny@")
     assert f"(before: {HASHING}), vectors made: 2, removed: 2" in done.stdout
     # No word in common: only the model knows that a shoe is like a boot.
@@ -63,9 +65,29 @@ def test_a_site_is_switched_to_the_model_of_a_folder_and_searched_with_it(
     assert "boot" in found
     # Without the model, keywords alone.
     assert "is not configured" in run("search", "boot", DATABASE_URL=database_url).stderr
+    here = run("embedder", "switch", HASHING, "--sync", **env)
+    assert here.stderr.splitlines() == ["[0/2] embedded", "[2/2] embedded"]
+    assert f"Embedder: {HASHING}" in here.stdout
+    succeed("embedder", "switch", **env)
     status, shown = run_on_terminal("embedder", "switch", HASHING, **env)
     assert status == 0
     assert f"Embedder: {HASHING}" in shown
+
+
+def test_a_detached_switch_is_left_to_a_job_that_can_be_stopped_or_followed(
+    database_url: str, site: Site, folder: Path, model: Path
+) -> None:
+    succeed("ingest", folder, DATABASE_URL=database_url)
+    env = {"DATABASE_URL": database_url, "SITEBROOK_EMBEDDING_FOLDER": str(model)}
+    first = succeed("embedder", "switch", "--detach", **env).strip()
+    assert succeed("embedder", "switch", "--detach", **env).strip() == first
+    assert succeed("embedder", "switch", "--stop", **env) == "No switch is under way.\n"
+    assert "cancelled" in succeed("jobs", "show", first, **env)
+    second = succeed("embedder", "switch", "--detach", **env).strip()
+    assert second != first
+    assert "Embedder: onnx:tiny@" in succeed("embedder", "switch", **env)
+    assert "succeeded" in succeed("jobs", "show", second, **env)
+    assert "exclude" in refusal("embedder", "switch", "--sync", "--detach", **env)[1]
 
 
 def test_what_cannot_be_switched_is_refused_in_one_line(
@@ -107,7 +129,7 @@ async def test_a_killed_switch_goes_on_where_it_was(
         text_ = "".join(f"## Part {at} of {number}\n\n{sentence * 12}\n\n" for at in range(60))
         (folder / f"{number}.md").write_text(text_, "utf-8")
     succeed("ingest", folder, DATABASE_URL=to_libpq(database_url))
-    env = {"DATABASE_URL": database_url, "SITEBROOK_EMBEDDING_FOLDER": str(model)}
+    env = {"DATABASE_URL": database_url, "SITEBROOK_EMBEDDING_FOLDER": str(model), **_QUICK}
     counted = text("SELECT count(*), count(*) FILTER (WHERE embedder LIKE 'onnx:%') FROM embedding")
 
     async def count() -> tuple[int, int]:

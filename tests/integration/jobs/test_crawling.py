@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,13 +16,21 @@ from tests.integration.retrieval.stored import EMBEDDER, make_document, store
 from sitebrook.access.sites import Site
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
+from sitebrook.errors import InvalidRequest
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
 from sitebrook.ingestion.website.sources import find_source, save_source
 from sitebrook.ingestion.website.websites import Websites
 from sitebrook.jobs.crawling import CrawlTools, crawl_kind, due_kind, enqueue_crawl
 from sitebrook.jobs.job import NewJob
-from sitebrook.jobs.vectors import SwitchArguments, VectorTools, index_kind, switch_kind
+from sitebrook.jobs.vectors import (
+    SwitchArguments,
+    VectorTools,
+    cancel_switches,
+    enqueue_switch,
+    index_kind,
+    switch_kind,
+)
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import ComputeSettings, Settings
@@ -152,11 +161,41 @@ async def test_a_job_switches_the_embedder_of_its_site(engine: Engine, site: Sit
     tending = await engine.enqueue_plain("tend_indexes")
     async with engine.working():
         row, tended = await engine.ended(job_id, tending)
-    assert row["result"] == {"before": EMBEDDER.name, "after": Other.name, "made": 2}
+    names = {"before": EMBEDDER.name, "after": Other.name}
+    assert row["result"] == {**names, "made": 2, "removed": 2}
+    assert row["progress"] == {"stage": "embed", "done": 2, "total": 2, "left_s": 0.0}
     assert tended["result"] == {"built": 0, "dropped": 0}
     async with engine.database.begin() as connection:
         found = await connection.execute(text("SELECT DISTINCT embedder FROM embedding"))
         assert found.scalars().all() == [Other.name]
+
+
+async def test_a_job_that_knows_no_such_embedder_says_what_to_do(
+    engine: Engine, site: Site
+) -> None:
+    await store(engine.database, site.id, make_document("a.md", "one"))
+    async with engine.database.begin() as connection:
+        job_id = await enqueue_switch(connection, engine.jobs, site.id, "unknown")
+    engine.sites[job_id] = site.id
+    async with engine.working():
+        [row] = await engine.ended(job_id)
+    assert row["status"] == "failed"
+    assert "settings of the embedder" in row["error_message"]
+
+
+async def test_a_site_has_one_open_switch(engine: Engine, site: Site) -> None:
+    await store(engine.database, site.id, make_document("a.md", "one"))
+
+    async def enqueue(embedder: str) -> str:
+        async with engine.database.begin() as connection:
+            return await enqueue_switch(connection, engine.jobs, site.id, embedder)
+
+    first, second = await asyncio.gather(enqueue(Other.name), enqueue(Other.name))
+    assert first == second
+    with pytest.raises(InvalidRequest, match=f"{first} switches the site to {Other.name}"):
+        await enqueue(EMBEDDER.name)
+    assert await cancel_switches(engine.database, engine.jobs, site.id) == [first]
+    assert await enqueue(EMBEDDER.name) != first
 
 
 async def test_a_website_that_answers_nothing_is_told_and_keeps_its_documents(
