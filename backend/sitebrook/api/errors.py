@@ -87,7 +87,7 @@ def to_reply(error: BaseException, body_type: Any = None) -> ErrorReply:
 
 def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorResponse]:
     """Litestar's exception handler for every route."""
-    reply = to_reply(error, _body_type(request))
+    reply = to_reply(error, _read_type(request, error))
     return Response(
         reply.body,
         status_code=reply.status,
@@ -114,10 +114,19 @@ def from_decode_error(error: Exception, body_type: Any = None) -> errors.Invalid
     return errors.InvalidRequest(message, param=param or None, code="invalid_value")
 
 
-def _body_type(request: Request[Any, Any, Any]) -> Any:
+def _read_type(request: Request[Any, Any, Any], error: Exception) -> Any:
+    """The type of the body; where a parameter of the address is refused, one that has it alone."""
     handler = cast("dict[str, Any]", request.scope).get("route_handler")
-    field = handler.parsed_data_field if isinstance(handler, HTTPRouteHandler) else None
-    return field.annotation if field else None
+    if not isinstance(handler, HTTPRouteHandler):
+        return None
+    extra = getattr(error, "extra", None)
+    first = cast("list[dict[str, Any]]", extra)[0] if isinstance(extra, list) and extra else {}
+    name = str(first.get("key"))
+    if first.get("source") == "query" and name in handler.parsed_fn_signature.parameters:
+        field = handler.parsed_fn_signature.parameters[name]
+        return msgspec.defstruct("Query", [(name, field.annotation)])
+    body = handler.parsed_data_field
+    return body.annotation if body else None
 
 
 def _from_request_error(error: errors.RequestError) -> ErrorReply:

@@ -17,6 +17,7 @@ from sitebrook.api.schemas.jobs import (
 )
 from sitebrook.errors import InvalidRequest
 from sitebrook.jobs.job import Job, Status
+from sitebrook.jobs.kinds import check_kind
 from sitebrook.jobs.listing import JobQuery, find_site_job, list_jobs
 from sitebrook.parts import Parts
 
@@ -31,10 +32,11 @@ async def list_site_jobs(  # noqa: PLR0913 - each is a parameter of the address
     kind: FromQuery[str | None] = None,
 ) -> JobListResponse:
     """The site's jobs, newest first. `status=failed` lists those that nobody will try again."""
+    check_kind(parts.jobs.kinds, kind)
     query = JobQuery(
         site_id=server.site.id,
         status=None if status is None else Status(status),
-        kind=None if kind is None else kind.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        kind=kind,
         limit=limit,
         after=after,
     )
@@ -82,7 +84,7 @@ async def retry_job(
         raise InvalidRequest(
             f"The job is {found.status}; only failed and cancelled ones can be started anew.",
             param="job_id",
-            code="job_not_ended",
+            code="job_not_retryable",
         )
     return to_response(await find_site_job(parts.database, server.site.id, job_id))
 

@@ -12,6 +12,7 @@ from sitebrook.parts import Parts
 async def leave_to_workers(parts: Parts, job_id: str) -> None:
     """Prints the job's id, and beside the output what whoever started it should know."""
     click.echo(job_id)
+    print_notice(f"`sitebrook jobs follow {job_id}` shows how far it is.")
     await warn_without_worker(parts)
 
 

@@ -32,7 +32,7 @@ class Display:
     def show_one(self, done: int, total: int, name: str, outcome: str) -> None:
         """Shows one file or page of so many that is done."""
         if self._bar is None or self._task is None:
-            sys.stderr.write(f"[{done}/{total}] {outcome}: {name}\n")
+            sys.stderr.write(f"[{done}/{total}] {outcome}{f': {name}' if name else ''}\n")
             return
         shown = name[-_PATH_CHARACTERS:]
         self._bar.update(self._task, completed=done, total=total, description=shown)
@@ -40,13 +40,13 @@ class Display:
     def show_job(self, job: Job) -> None:
         """Shows what the job last told of a file or of a page."""
         told: dict[str, Any] = job.progress or {}
-        if not told:
+        if "done" not in told:
             return
         name = str(told.get("source") or told.get("url", ""))
         if self._bar is None:
-            if "outcome" in told and told["done"] > self._shown:
+            if ("outcome" in told or not name) and told["done"] > self._shown:
                 self._shown = told["done"]
-                self.show_one(told["done"], told["total"], name, told["outcome"])
+                self.show_one(told["done"], told["total"], name, told.get("outcome", told["stage"]))
         elif self._task is not None:
             self._bar.update(
                 self._task,

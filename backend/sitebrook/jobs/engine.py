@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -72,6 +72,11 @@ class JobEngine(Protocol):
     Everything but ``enqueue`` has a transaction of its own and raises Unavailable when PostgreSQL
     does not answer.
     """
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The names of the kinds of jobs that there are."""
+        ...
 
     def opened(self) -> AbstractAsyncContextManager[None]:
         """The engine for the length of a block; connections are made when they are needed."""

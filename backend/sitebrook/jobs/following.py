@@ -30,9 +30,11 @@ _PROGRESS: Final = "progress"
 
 
 async def follow(
-    database: Database, log: EventLog, site_id: str, job_id: str, pauses: Pauses = _PAUSES
+    database: Database, log: EventLog, site_id: str | None, job_id: str, pauses: Pauses = _PAUSES
 ) -> AsyncGenerator[Job]:
     """The job now, then whenever its status or progress changes, until it has ended.
+
+    ``site_id`` is None for a job of no site.
 
     A process that does not share the log with the job's worker sees what the table has, which is a
     second behind. Raises NotFound, also when the job is removed meanwhile; Unavailable.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import random
@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 from croniter import croniter
 
-from sitebrook.errors import ProviderError, RequestError, Unavailable
+from sitebrook.errors import InvalidRequest, ProviderError, RequestError, Unavailable
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NoArguments, Priority
 
@@ -87,6 +87,16 @@ class JobKinds(Mapping[str, JobKind[Any]]):
 
     def __len__(self) -> int:
         return len(self._kinds)
+
+
+def check_kind(kinds: Collection[str], kind: str | None) -> None:
+    """Raises InvalidRequest for a kind that there is not; None is any."""
+    if kind is not None and kind not in kinds:
+        raise InvalidRequest(
+            f"There is no kind of jobs '{kind}'; kind can be {', '.join(sorted(kinds))}.",
+            param="kind",
+            code="invalid_value",
+        )
 
 
 def pause_before_retry(error: Exception, failures: int, *, first_s: float, most_s: float) -> float:

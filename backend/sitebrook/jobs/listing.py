@@ -57,8 +57,8 @@ async def find_job(database: Database, job_id: str, *, site_id: str | None = Non
     return None if row is None else _to_job(row)
 
 
-async def find_site_job(database: Database, site_id: str, job_id: str) -> Job:
-    """The job of the site. Raises NotFound, also for one of another site."""
+async def find_site_job(database: Database, site_id: str | None, job_id: str) -> Job:
+    """The job of the site, if one is given. Raises NotFound, also for one of another site."""
     found = await find_job(database, job_id, site_id=site_id)
     if found is None:
         raise NotFound("There is no such job.", param="job_id", code="job_not_found")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 import psycopg
@@ -54,6 +54,11 @@ class ProcrastinateEngine:
         self._settings = settings
         self._log = log
         self.observer: JobObserver | None = None
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The names of the kinds of jobs that there are."""
+        return self._kinds.keys()
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:

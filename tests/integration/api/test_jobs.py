@@ -33,7 +33,7 @@ async def climb(context: JobContext, note: Note) -> str:
 KINDS = [
     kind("climb", climb, queue="climbing"),
     kind("one", never, queue="nobody"),
-    kind("two", never, queue="nobody"),
+    kind("crawl", never, queue="nobody"),
 ]
 
 
@@ -65,7 +65,7 @@ async def site(session_database_url: str) -> AsyncIterator[Site]:
 
 
 async def test_jobs_are_listed_page_by_page(api: Api, site: Site) -> None:
-    made = [await site.enqueue("two" if number == 1 else "one") for number in range(5)]
+    made = [await site.enqueue("crawl" if number == 1 else "one") for number in range(5)]
     first = (await api.asend("GET", "/api/jobs?limit=3", None, site.headers)).json
     assert [job["id"] for job in first["data"]] == made[:1:-1]
     assert (first["has_more"], first["last_id"]) == (True, made[2])
@@ -73,7 +73,7 @@ async def test_jobs_are_listed_page_by_page(api: Api, site: Site) -> None:
     last = (await api.asend("GET", after, None, site.headers)).json
     assert [job["id"] for job in last["data"]] == made[1::-1]
     assert not last["has_more"]
-    of_kind = (await api.asend("GET", "/api/jobs?kind=two", None, site.headers)).json
+    of_kind = (await api.asend("GET", "/api/jobs?kind=crawl", None, site.headers)).json
     assert [job["id"] for job in of_kind["data"]] == [made[1]]
     await site.set(made[0], "status = 'failed'")
     failed = (await api.asend("GET", "/api/jobs?status=failed", None, site.headers)).json
@@ -109,7 +109,11 @@ async def test_a_job_shows_where_it_stands(api: Api, site: Site) -> None:
 async def test_a_job_is_cancelled_and_started_anew(api: Api, site: Site) -> None:
     job_id = await site.enqueue()
     refused = await api.asend("POST", f"/api/jobs/{job_id}/retry", None, site.headers)
-    assert_is_error(refused, 400, code="job_not_ended")
+    assert_is_error(refused, 400, code="job_not_retryable")
+    await site.set(job_id, "status = 'succeeded'")
+    refused = await api.asend("POST", f"/api/jobs/{job_id}/retry", None, site.headers)
+    assert_is_error(refused, 400, code="job_not_retryable")
+    await site.set(job_id, "status = 'queued'")
     for _ in range(2):  # the second changes nothing
         cancelled = await api.asend("POST", f"/api/jobs/{job_id}/cancel", None, site.headers)
         assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
@@ -143,6 +147,19 @@ async def test_jobs_are_for_secret_keys(api: Api, site: Site) -> None:
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "status=done"])
 async def test_a_list_that_cannot_be_meant_is_refused(api: Api, site: Site, query: str) -> None:
     assert_is_error(await api.asend("GET", f"/api/jobs?{query}", None, site.headers), 400)
+
+
+@pytest.mark.parametrize(
+    ("param", "some"), [("status", ("cancelled", "queued")), ("kind", ("crawl", "ingest"))]
+)
+async def test_a_refused_choice_comes_with_those_that_there_are(
+    api: Api, site: Site, param: str, some: tuple[str, ...]
+) -> None:
+    reply = await api.asend("GET", f"/api/jobs?{param}=foo", None, site.headers)
+    assert_is_error(reply, 400, code="invalid_value")
+    assert reply.json["error"]["param"] == param
+    _, named = reply.json["error"]["message"].split(f"{param} can be ")
+    assert set(some) <= set(named.removesuffix(".").split(", "))
 
 
 async def test_a_job_is_watched_until_it_ends(api: Api, site: Site) -> None:
