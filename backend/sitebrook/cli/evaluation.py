@@ -155,7 +155,12 @@ def _to_lines(measured: Evaluation) -> Iterator[str]:
         f"{measured.questions:,} questions"
     )
     if measured.unknown:
-        yield f"{measured.unknown} judged documents are not among them and count as not found."
+        names = ", ".join(measured.unknown_names)
+        more = ", …" if measured.unknown > len(measured.unknown_names) else ""
+        yield (
+            f"{measured.unknown} judged documents are not among them and count as not found: "
+            f"{names}{more}"
+        )
     rows = [
         [name, *(f"{values[one]:.3f}" for one in MEASURES), str(measured.unanswered[name])]
         for name, values in measured.measures.items()

@@ -22,6 +22,7 @@ from sitebrook.retrieval.documents import prune
 from sitebrook.retrieval.search import Searcher
 
 _AT_ONCE: Final = 4
+_UNKNOWN_SHOWN: Final = 5
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -43,8 +44,9 @@ class Measured:
 class Evaluation:
     """For each ranking each measure, and how many questions found nothing.
 
-    ``unknown`` judged documents are not among the site's. ``latency_ms`` has the median and the
-    95th percentile of each phase; ``failure`` says why and how often vectors were not used.
+    ``unknown`` judged documents are not among the site's, ``unknown_names`` are the first few of
+    them. ``latency_ms`` has the median and the 95th percentile of each phase; ``failure`` says why
+    and how often vectors were not used.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Evaluation:
     chunks: int
     questions: int
     unknown: int
+    unknown_names: tuple[str, ...]
     measures: Mapping[str, Mapping[str, float]]
     unanswered: Mapping[str, int]
     latency_ms: Mapping[str, tuple[float, float]]
@@ -114,6 +117,7 @@ async def evaluate(
         chunks=len(texts),
         questions=len(judged.questions),
         unknown=len(wanted - known),
+        unknown_names=tuple(sorted(wanted - known)[:_UNKNOWN_SHOWN]),
         measures={name: measure(judged.relevant, run) for name, run in runs.rankings.items()},
         unanswered=runs.unanswered,
         latency_ms=_to_latency(runs),

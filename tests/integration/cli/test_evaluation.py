@@ -105,7 +105,7 @@ def test_a_measure_below_its_bar_ends_with_3(
     done = run("eval", judged, "--bar", "ndcg@10=0.9", "--bar", "recall@5=0.5", **env)
     assert done.returncode == 3
     assert done.stderr.splitlines() == ["Below the bar: ndcg@10 is 0.833, not 0.9."]
-    assert "1 judged documents are not among them" in done.stdout
+    assert "1 judged documents are not among them and count as not found: bells.md\n" in done.stdout
 
 
 def test_a_weight_that_is_no_better_is_not_saved(

@@ -84,7 +84,7 @@ async def test_a_set_is_measured_on_a_site_of_its_documents_which_is_kept(
     assert found.measures["both"]["ndcg@10"] == found.measures["keywords"]["mrr@10"] == 1.0
     assert found.unanswered["both"] == 0
     assert found.of_better_leg == 1.0
-    assert {"keywords", "vectors", "fuse", "all"} <= found.latency_ms.keys()
+    assert {"keywords", "vectors", "fuse", "rest", "all"} <= found.latency_ms.keys()
     assert found.failure is None
     # Without a document and with another one: the same site, changed as the set was.
     kept = {one.id for one in (await list_documents(database, site.id)).documents}
@@ -127,7 +127,7 @@ async def test_a_sites_documents_are_named_by_path_address_or_id(
     )
     found = await run(measured, judged, site.id)
     assert found.measures["keywords"]["recall@5"] == 0.75
-    assert found.unknown == 1
+    assert (found.unknown, found.unknown_names) == (1, ("zebras.md",))
 
 
 async def test_a_site_without_documents_cannot_be_measured(
