@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import psycopg
 from psycopg import sql
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database, is_connection_failure, no_database
 from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, join
-from sitebrook.retrieval.tables import postings
+from sitebrook.retrieval.tables import holder, postings
 
 # So many rows of about one size are joined: each chunk's postings are written once for each level.
 _FANOUT: Final = 4
+# Larger rows are left to a job: whoever stores a document does not wait for them.
+_SMALL_CHUNKS: Final = 1_024
+# Removed chunks are dropped from an index when they are so many, and this share of it.
+_MANY_REMOVED: Final = 256
+_REMOVED_SHARE: Final = 0.2
 _FIXED: Final[Mapping[str, str]] = {
     "numbers": "<u4",
     "lengths": "<u4",
@@ -35,6 +40,8 @@ _ROW: Final = sql.SQL("SELECT language_names, {} FROM postings WHERE id = %s").f
     sql.SQL(", ").join(map(sql.Identifier, ARRAYS))
 )
 
+_SIZES: Final = (postings.c.id, postings.c.chunks, func.octet_length(postings.c.removed))
+
 
 class Scope(NamedTuple):
     """One index of a site; without a name that of the site's own documents."""
@@ -44,6 +51,32 @@ class Scope(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.site_id}/{self.name}"
+
+
+class JoinStep(NamedTuple):
+    """Rows to be written as one, of ``chunks`` chunks; see ``_join`` for ``forgets``."""
+
+    scope: Scope
+    ids: tuple[int, ...]
+    chunks: int
+    forgets: bool
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """The chunks of each row of an index by the row's id, and how many are said to be removed."""
+
+    chunks: dict[int, int] = field(default_factory=dict[int, int])
+    removed: int = 0
+
+    def add(self, row_id: int, chunks: int, removed_bytes: int) -> None:
+        self.chunks[row_id] = chunks
+        self.removed += removed_bytes // 4
+
+    @property
+    def has_many_removed(self) -> bool:
+        enough = max(_MANY_REMOVED, _REMOVED_SHARE * sum(self.chunks.values()))
+        return self.removed >= enough
 
 
 async def write_postings(connection: AsyncConnection, scope: Scope, new: Postings) -> None:
@@ -102,27 +135,55 @@ async def delete_postings(connection: AsyncConnection, ids: Iterable[int]) -> in
 
 
 async def join_due(database: Database, scope: Scope) -> bool:
-    """Whether rows were joined: those of about one size, when there are many of them."""
+    """Whether rows were joined: small ones of about one size, when there are many of them."""
     async with database.begin() as connection:
-        due = find_due(await list_postings(connection, scope))
+        sizes = await list_postings(connection, scope)
+    due = find_due({one: size for one, size in sizes.items() if size < _SMALL_CHUNKS})
     return bool(due) and await _join(database, scope, due)
 
 
-async def join_all(database: Database, scope: Scope) -> None:
-    """Joins the scope's index to as few rows as it fits into, without chunks that are gone."""
+async def list_joinable(database: Database) -> dict[str, list[Scope]]:
+    """The indexes with large rows to join or many removed chunks, by the site that has them."""
+    columns = (holder.c.site_id, postings.c.site_id, postings.c.scope, *_SIZES)
+    query = select(*columns).join(holder, holder.c.id == postings.c.site_id)
+    found: dict[tuple[str, Scope], _Sizes] = {}
     async with database.begin() as connection:
-        sizes = await list_postings(connection, scope)
-    groups: list[list[int]] = [[]]
-    chunks = 0
-    for one, size in sizes.items():
-        if chunks + size > MAX_CHUNKS:
-            groups.append([])
-            chunks = 0
-        groups[-1].append(one)
-        chunks += size
-    for group in groups:
-        if group:
-            await _join(database, scope, group, forgets=True)
+        for site_id, holder_id, name, *sizes in await connection.execute(query):
+            found.setdefault((site_id, Scope(holder_id, name)), _Sizes()).add(*sizes)
+    joinable: dict[str, list[Scope]] = {}
+    for (site_id, scope), sizes in found.items():
+        if find_due(sizes.chunks) or sizes.has_many_removed:
+            joinable.setdefault(site_id, []).append(scope)
+    return joinable
+
+
+async def list_steps(database: Database, scope: Scope) -> list[JoinStep]:
+    """What is due now in the scope's index, each step one row to be written, in order.
+
+    When many chunks were removed, that is the whole index without them; else one join of large
+    rows, behind which another one may be due.
+    """
+    query = select(*_SIZES).where(*_is(scope)).order_by(postings.c.id)
+    sizes = _Sizes()
+    async with database.begin() as connection:
+        for row in await connection.execute(query):
+            sizes.add(*row)
+    forgets = sizes.has_many_removed
+    groups = _to_groups(sizes.chunks) if forgets else [find_due(sizes.chunks)]
+    return [
+        JoinStep(scope, tuple(group), sum(sizes.chunks[one] for one in group), forgets)
+        for group in groups
+        if group
+    ]
+
+
+async def join_step(database: Database, step: JoinStep) -> bool:
+    """Whether the step's rows were joined; not when others have joined some of them meanwhile.
+
+    Nobody waits for it: its rows are read as they are until the transaction that puts the new one
+    in their place.
+    """
+    return await _join(database, step.scope, step.ids, forgets=step.forgets)
 
 
 def find_due(sizes: Mapping[int, int]) -> list[int]:
@@ -141,6 +202,19 @@ def find_due(sizes: Mapping[int, int]) -> list[int]:
         if len(due) > 1:
             return due
     return []
+
+
+def _to_groups(sizes: Mapping[int, int]) -> list[list[int]]:
+    """The rows in order, as many together as fit into one."""
+    groups: list[list[int]] = []
+    chunks = 0
+    for one, size in sizes.items():
+        if not groups or chunks + size > MAX_CHUNKS:
+            groups.append([])
+            chunks = 0
+        groups[-1].append(one)
+        chunks += size
+    return groups
 
 
 def _level(chunks: int) -> int:

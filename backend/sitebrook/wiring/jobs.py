@@ -10,6 +10,7 @@ from sitebrook.jobs.connections import Connections
 from sitebrook.jobs.crawling import CrawlTools, crawl_kind, due_kind
 from sitebrook.jobs.housekeeping import housekeeping
 from sitebrook.jobs.ingestion import IngestTools, ingest_kind, sweep_kind
+from sitebrook.jobs.joining import JoinTools, join_due_kind, join_kind
 from sitebrook.jobs.kinds import JobKinds
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 from sitebrook.jobs.vectors import VectorTools, index_kind, switch_kind
@@ -44,6 +45,10 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
         parts = await open_parts()
         return VectorTools(parts.database, parts.embedders)
 
+    async def open_join_tools() -> JoinTools:
+        parts = await open_parts()
+        return JoinTools(parts.database, parts.jobs)
+
     async def open_crawl_tools() -> CrawlTools:
         parts = await open_parts()
         return CrawlTools(parts.database, parts.websites, parts.jobs)
@@ -63,6 +68,8 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
             sweep_kind(connections),
             index_kind(open_vector_tools),
             switch_kind(open_vector_tools),
+            join_kind(open_join_tools),
+            join_due_kind(open_join_tools),
             crawl_kind(open_crawl_tools),
             due_kind(open_crawl_tools),
             fill_kind(open_fill_tools),

@@ -9,6 +9,7 @@ from sitebrook.retrieval.bm25 import Bm25
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge, to_indexed_text
 from sitebrook.retrieval.postings import IndexedChunk, to_postings
+from sitebrook.retrieval.stored_postings import JoinStep, Scope, join_step, list_postings
 from sitebrook.retrieval.words import to_words
 from sitebrook.settings import RetrievalSettings
 
@@ -34,6 +35,14 @@ async def count_rows(database: Database, site_id: str) -> int:
     """The rows of stored postings."""
     async with database.begin() as connection:
         return (await connection.execute(_ROWS, {"site_id": site_id})).scalar_one()
+
+
+async def join_all(database: Database, site_id: str) -> None:
+    """Joins all rows of the site to one, without chunks that are gone."""
+    scope = Scope(site_id)
+    async with database.begin() as connection:
+        sizes = await list_postings(connection, scope)
+    await join_step(database, JoinStep(scope, tuple(sizes), sum(sizes.values()), forgets=True))
 
 
 async def check_index(database: Database, site_id: str, *questions: str) -> Bm25:

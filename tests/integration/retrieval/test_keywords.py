@@ -8,7 +8,7 @@ import random
 import pytest
 from sqlalchemy import event, text
 from tests.factories import make_site
-from tests.integration.retrieval.indexed import check_index, count_rows, load_index
+from tests.integration.retrieval.indexed import check_index, count_rows, join_all, load_index
 from tests.integration.retrieval.stored import make_document, store
 from tests.integration.retrieval.synthetic import make_vectors
 
@@ -17,7 +17,7 @@ from sitebrook.retrieval.documents import delete_documents
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.reindexing import reindex
-from sitebrook.retrieval.stored_postings import Scope, find_due, join_all, join_due
+from sitebrook.retrieval.stored_postings import Scope, find_due, join_due
 from sitebrook.settings import RetrievalSettings
 
 ANIMALS = ["walrus", "ibex", "newt", "heron", "otter"]
@@ -95,7 +95,7 @@ async def test_rows_stay_few_and_say_the_same_when_they_are_joined(database: Dat
         if number % 10 == 9:
             await check_index(database, site.id, *ANIMALS)
     assert await count_rows(database, site.id) <= 10
-    await join_all(database, Scope(site.id))
+    await join_all(database, site.id)
     assert await count_rows(database, site.id) == 1
     await check_index(database, site.id, *ANIMALS)
     async with database.begin() as connection:
@@ -130,7 +130,7 @@ async def test_writers_searches_and_joins_at_once_leave_a_true_index(database: D
     async def join_often() -> None:
         while not done.is_set():
             await join_due(database, Scope(site.id))
-            await join_all(database, Scope(site.id))
+            await join_all(database, site.id)
 
     async def search_often() -> None:
         while not done.is_set():
@@ -153,7 +153,7 @@ async def test_sites_with_the_same_documents_never_see_each_other(database: Data
         await store(database, site.id, make_document("a.md", "walrus one", "walrus two"))
     await store(database, sites[0].id, make_document("b.md", "walrus three"))
     for site, chunks in zip(sites, (3, 2), strict=True):
-        await join_all(database, Scope(site.id))
+        await join_all(database, site.id)
         index = await load_index(database, site.id, indexes)
         assert len(index) == chunks
         async with database.begin() as connection:
