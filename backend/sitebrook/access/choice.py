@@ -8,15 +8,17 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import NotFound, StartError
 
 
-async def choose_site(database: Database, name: str | None, secret_key: str | None) -> Site:
+async def choose_site(
+    database: Database, name: str | None, secret_key: str | None, *, option: str
+) -> Site:
     """The site of that name or id, else that of the secret key, else the only one.
 
-    Raises NotFound or StartError with what to do.
+    Raises NotFound or StartError with what to do; ``option`` is how a site is named there.
     """
     if name is not None:
         return await _find_by_name(database, name)
     if secret_key:
-        return await _find_by_key(database, secret_key)
+        return await _find_by_key(database, secret_key, option)
     async with database.begin() as connection:
         sites = await list_sites(connection)
     if len(sites) == 1:
@@ -24,7 +26,7 @@ async def choose_site(database: Database, name: str | None, secret_key: str | No
     if not sites:
         raise StartError("There is no site yet; make one with `sitebrook site create NAME`.")
     names = ", ".join(f"'{site.name}'" for site in sites)
-    raise StartError(f"Choose a site with --site (in Python, site=): {names}.")
+    raise StartError(f"Choose a site with {option}: {names}.")
 
 
 async def _find_by_name(database: Database, name: str) -> Site:
@@ -35,13 +37,12 @@ async def _find_by_name(database: Database, name: str) -> Site:
     return site
 
 
-async def _find_by_key(database: Database, secret_key: str) -> Site:
+async def _find_by_key(database: Database, secret_key: str, option: str) -> Site:
     async with database.begin() as connection:
         key = await find_key(connection, secret_key)
         site = await find_site(connection, key.site_id) if key and key.revoked_at is None else None
     if site is None:
         raise StartError(
-            "SITEBROOK_SECRET_KEY is no valid key of this database; unset it or use --site "
-            "(in Python, site=)."
+            f"SITEBROOK_SECRET_KEY is no valid key of this database; unset it or use {option}."
         )
     return site

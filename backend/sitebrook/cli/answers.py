@@ -34,7 +34,8 @@ def ask(settings: Settings, question: str, **options: Any) -> None:
 
 async def _ask(settings: Settings, text: str, site_name: str | None, model: str | None) -> None:
     async with open_parts(settings) as parts:
-        stream = Sitebrook(parts).ask_stream(text, site=site_name, model=model)
+        site = await choose_site(parts, site_name)
+        stream = Sitebrook(parts).ask_stream(text, site=site.id, model=model)
         async for delta in stream:
             sys.stdout.write(delta)
             sys.stdout.flush()

@@ -37,7 +37,8 @@ def worker(settings: Settings, queues: str | None, concurrency: int | None) -> N
     """Run background jobs until Ctrl-C; any number of workers share the work.
 
     When it is told to stop, jobs under way have 25 seconds (SITEBROOK_DRAIN_S) to end, then other
-    workers start them again. Told twice, it does not wait for them.
+    workers start them again. Told twice, it does not wait for them. Ends with 0 when it was told
+    to, with 1 when it cannot start or does not stop in time.
     """
     configure_logs(settings.telemetry.log_level)
     chosen = (
@@ -66,7 +67,9 @@ async def _work(settings: Settings, queues: tuple[str, ...] | None, held: HeldDa
             if has_heard:
                 running.worker.stop_now()
             else:
+                under_way = running.worker.under_way
                 running.worker.stop()
+                _notify(to_farewell(under_way, settings.server.drain_s))
                 cut_off_after(settings.server.drain_s + _STOP_S, held.leave_unwaited)
             has_heard = True
 
@@ -74,6 +77,14 @@ async def _work(settings: Settings, queues: tuple[str, ...] | None, held: HeldDa
             loop.add_signal_handler(number, hear_signal)
         click.echo(f"Working on {', '.join(queues or ['all queues'])}; Ctrl-C ends it.")
         await running.ended
+
+
+def to_farewell(under_way: int, drain_s: float) -> str:
+    """What a worker says that is told to stop."""
+    if not under_way:
+        return "Stopping; no job is under way."
+    jobs = "1 job under way has" if under_way == 1 else f"{under_way} jobs under way have"
+    return f"Stopping; {jobs} {drain_s:g} s."
 
 
 def _migrate(url: str) -> None:

@@ -30,7 +30,8 @@ def open_parts(settings: Settings) -> AbstractAsyncContextManager[Parts]:
 
 async def choose_site(parts: Parts, name: str | None) -> Site:
     """The site that a command means: by ``--site``, by SITEBROOK_SECRET_KEY, or the only one."""
-    return await choice.choose_site(parts.database, name, parts.settings.client.secret_key)
+    secret_key = parts.settings.client.secret_key
+    return await choice.choose_site(parts.database, name, secret_key, option="--site")
 
 
 def print_notice(text: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.session import choose_site, open_parts
 from sitebrook.cli.tables import to_table
 from sitebrook.cli.websites import find_website, read_website, start_crawl, to_counts
+from sitebrook.errors import InvalidRequest
 from sitebrook.ingestion.website.connecting import check_readable
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import (
@@ -32,6 +34,14 @@ _HEAD: Final = ("ID", "URL", "EVERY", "CRAWLED", "PAGES")
 _PAGES_HEAD: Final = ("OUTCOME", "URL", "REASON")
 _OUTCOMES: Final = ("added", "replaced", "unchanged", "skipped", "failed", "gone")
 _DEFAULTS: Final = CrawlOptions()
+_OPTIONS: Final = {
+    "include": "--include",
+    "exclude": "--exclude",
+    "max_depth": "--max-depth",
+    "max_pages": "--max-pages",
+    "delay_s": "--delay",
+    "every_hours": "--every",
+}
 _DETACH: Final = click.option(
     "--detach", is_flag=True, help="Print the job's id and leave it to the workers."
 )
@@ -70,7 +80,8 @@ def add_command(settings: Settings, url: str, **given: Any) -> None:
     check_readable(url)
 
     async def add(parts: Parts, site: Site) -> bool:
-        source = await save_source(parts.database, site.id, url, options, given["every"])
+        with _naming_options():
+            source = await save_source(parts.database, site.id, url, options, given["every"])
         return await _crawl(parts, site, source, detach=given["detach"])
 
     _run(settings, given["site_name"], add)
@@ -159,6 +170,18 @@ def remove_command(settings: Settings, website: str, site_name: str | None) -> N
 
     source, documents = asyncio.run(remove())
     click.echo(f"{source.url} is removed, with {documents} documents.")
+
+
+@contextlib.contextmanager
+def _naming_options() -> Generator[None]:
+    """A refusal names an option as it is written here, and not as over HTTP."""
+    try:
+        yield
+    except InvalidRequest as error:
+        option = _OPTIONS.get(error.param or "")
+        if option is None or error.param is None:
+            raise
+        raise InvalidRequest(error.message.replace(error.param, option)) from None
 
 
 def _run(settings: Settings, site_name: str | None, work: _Work) -> None:

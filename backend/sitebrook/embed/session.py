@@ -41,7 +41,7 @@ class Sitebrook:
         """The answer that the question gets, from its first delta."""
         parts = self._parts
         secret_key = parts.settings.client.secret_key
-        site = await choose_site(parts.database, asked.site, secret_key)
+        site = await choose_site(parts.database, asked.site, secret_key, option="site=")
         question = asked.to_question(site, parts.settings)
         yield await parts.chat.start(question, new_id("ans"), Timings())
 

@@ -49,6 +49,11 @@ class JobWorker(Protocol):
         """Handlers that go on although their job has ended."""
         ...
 
+    @property
+    def under_way(self) -> int:
+        """How many jobs it is running."""
+        ...
+
     async def run(self) -> None:
         """Returns after a stop, when no job is under way here any more."""
         ...

@@ -55,6 +55,11 @@ class Worker:
         """Handlers that go on although their job has ended."""
         return self.runs.stuck
 
+    @property
+    def under_way(self) -> int:
+        """How many jobs it is running."""
+        return len(self.runs)
+
     def stop(self) -> None:
         """Starts no more jobs; those under way get the time of a drain, then are given back."""
         if not self._stopping.is_set():

@@ -10,6 +10,7 @@ from tests.factories import make_site
 from tests.integration.jobs.engines import Note, kind, open_engine
 
 from sitebrook.access.sites import Site
+from sitebrook.cli.job_worker import to_farewell
 from sitebrook.db.engine import Database
 from sitebrook.jobs.context import JobContext
 
@@ -109,6 +110,8 @@ def test_a_detached_ingest_is_followed_to_its_end(
             said = process.stdout.read().decode().splitlines()
             assert process.wait(30) == 0
             worker.terminate()
+            assert worker.stderr is not None
+            assert worker.stderr.read().decode() == "Stopping; no job is under way.\n"
             assert worker.wait(30) == 0
     assert f"added: {folder / 'prices.md'}\n" in shown
     assert said[0].startswith(f"refused: {folder / 'empty.md'}: ")
@@ -130,3 +133,8 @@ async def test_a_job_that_fails_while_it_is_followed_is_a_failure(
     first, last = done.stderr.splitlines()
     assert (done.returncode, first) == (1, "[3/4] embed")
     assert last.startswith(f"sitebrook: {job_id} failed: ")
+
+
+def test_a_worker_that_stops_says_how_long_its_jobs_have() -> None:
+    assert to_farewell(1, 25) == "Stopping; 1 job under way has 25 s."
+    assert to_farewell(3, 0.5) == "Stopping; 3 jobs under way have 0.5 s."

@@ -85,7 +85,7 @@ async def test_several_sites_need_a_choice_by_name_or_by_key(
     for command in (["ask", "Why?"], ["ingest", "."]):
         assert refusal(*command, **url) == (
             1,
-            "sitebrook: Choose a site with --site (in Python, site=): 'Example', 'Other'.",
+            "sitebrook: Choose a site with --site: 'Example', 'Other'.",
         )
     assert key.key.id in succeed("key", "list", **url, SITEBROOK_SECRET_KEY=key.value)
     assert key.key.id in succeed("key", "list", "--site", other.id, **url)

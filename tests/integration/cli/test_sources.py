@@ -166,8 +166,9 @@ def test_commands_add_list_show_and_remove_a_website(database_url: str, site: Si
         (("add", "http://127.0.0.1/"), "Save its pages as files, or send them with POST"),
         (("add", "example.com:8443"), "only 80 and 443 are. Save its pages as files"),
         (("add", "example.com", "--exclude", "docs"), "begins with / or *"),
-        (("add", "example.com", "--max-pages", "0"), "max_pages must be 1 to 100000"),
-        (("add", "example.com", "--every", "0"), "every_hours must be 1 to"),
+        (("add", "example.com", "--max-pages", "0"), "sitebrook: --max-pages must be 1 to 100000."),
+        (("add", "example.com", "--every", "0"), "sitebrook: --every must be 1 to 8,784."),
+        (("add", "example.com", "--delay", "-1"), "sitebrook: --delay must be 0"),
         (("crawl", "nowhere.example"), "has no website https://nowhere.example/"),
     ],
 )
