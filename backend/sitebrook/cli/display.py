@@ -18,7 +18,7 @@ _PATH_CHARACTERS: Final = 48
 
 
 class Display:
-    """How far it is: a bar on a terminal, else a line for each file."""
+    """How far it is: a bar on a terminal, else a line for each file that it hears of."""
 
     def __init__(self, bar: ProgressBar | None) -> None:
         self._bar = bar
