@@ -104,7 +104,7 @@ def test_a_wrong_settings_file_is_one_line(tmp_path: Path) -> None:
     [
         (["ask", "--bad"], "No such option"),
         (["dance"], "No such command 'dance'."),
-        (["ingest"], "Missing argument 'PATHS...'."),
+        (["ingest"], "Missing argument 'PATH|URL...'."),
         (["search", "x", "--limit", "0"], "Invalid value for '--limit'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -75,17 +76,31 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def faults_database_url() -> Iterator[str]:
-    """A database that only these tests write to."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def faulty(
+    upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Faulty]:
+    """The server that asks an upstream once."""
     with new_database() as url:
-        yield url
+        keys = await _make_keys(url)
+        with _serving(url, keys, upstream, tmp_path_factory, attempts=1) as server:
+            yield server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def keys(faults_database_url: str) -> SiteKeys:
+async def patient(
+    upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Faulty]:
+    """The server that asks an upstream up to three times within 2.5 s."""
+    with new_database() as url:
+        keys = await _make_keys(url)
+        with _serving(url, keys, upstream, tmp_path_factory, attempts=3) as server:
+            yield server
+
+
+async def _make_keys(database_url: str) -> SiteKeys:
     """A site and its keys."""
-    database = Database(faults_database_url)
+    database = Database(database_url)
     try:
         site = await make_site(database, name="Faults", allowed_origins=(PAGE_ORIGIN,))
         secret = await make_key(database, site)
@@ -95,29 +110,8 @@ async def keys(faults_database_url: str) -> SiteKeys:
         await database.aclose()
 
 
-@pytest.fixture(scope="session")
-def faulty(
-    faults_database_url: str,
-    keys: SiteKeys,
-    upstream: FakeUpstream,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Faulty]:
-    """The server that asks an upstream once."""
-    yield from _serve(faults_database_url, keys, upstream, tmp_path_factory, attempts=1)
-
-
-@pytest.fixture(scope="session")
-def patient(
-    faults_database_url: str,
-    keys: SiteKeys,
-    upstream: FakeUpstream,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Faulty]:
-    """The server that asks an upstream up to three times within 2.5 s."""
-    yield from _serve(faults_database_url, keys, upstream, tmp_path_factory, attempts=3)
-
-
-def _serve(
+@contextlib.contextmanager
+def _serving(
     database_url: str,
     keys: SiteKeys,
     upstream: FakeUpstream,
