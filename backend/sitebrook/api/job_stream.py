@@ -19,6 +19,7 @@ from sitebrook.api.connection import ClientConnection, connection_of
 from sitebrook.api.errors import to_reply
 from sitebrook.api.http import ticker_of
 from sitebrook.api.jobs import to_response
+from sitebrook.api.log_streams import KEEP_ALIVE
 from sitebrook.api.ticker import Ticker
 from sitebrook.errors import RequestError
 from sitebrook.jobs.following import follow
@@ -27,7 +28,6 @@ from sitebrook.jobs.listing import find_site_job
 from sitebrook.parts import Parts
 
 _HEADERS: Final = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
-_KEEP_ALIVE: Final = b": keep-alive\n\n"
 # How soon an open stream notices that the server stops.
 _LOOK_S: Final = 0.5
 
@@ -93,7 +93,7 @@ async def _to_frames(parts: Parts, states: AsyncGenerator[Job]) -> AsyncGenerato
                     yield _to_frame(to_response(job))
                     said_at = loop.time()
                 elif loop.time() - said_at >= parts.settings.server.keep_alive_s:
-                    yield _KEEP_ALIVE
+                    yield KEEP_ALIVE
                     said_at = loop.time()
                 parts.open_answers.check_taken()
         except StopAsyncIteration:

@@ -19,7 +19,7 @@ _BATCH_TURNS: Final = 100
 # What nobody waits for is collected this long: a question mostly goes with its answer.
 _COLLECT_S: Final = 0.05
 # What is waited for goes at once, but no batch sooner than this after the last one: a turn stored
-# alone costs this process ten times and PostgreSQL four times what it costs among ten.
+# alone costs this process eight times and PostgreSQL nearly four times what it costs among ten.
 _BATCH_PAUSE_S: Final = 0.005
 _RETRIES: Final = 30
 _RETRY_PAUSE_S: Final = 1.0

@@ -34,9 +34,9 @@ class _Call:
 class RedisWire(asyncio.Protocol):
     """An open connection of the library, read by callbacks of the event loop.
 
-    The library's client holds a connection for each call, and its streams, time-outs and checks
-    take a quarter of a millisecond of the processor; here a call takes a tenth of that. The
-    library connects, with TLS and passwords. Every call is answered, or fails within ``timeout_s``
+    The library's client holds a connection for each call and wraps it in streams, time-outs and
+    checks, which cost the event log more than all that it sends. The library connects, with TLS
+    and passwords. Every call is answered, or fails within ``timeout_s``
     with all others, since an answer that is late would be taken for the next one's.
     """
 
