@@ -17,7 +17,8 @@ from sitebrook.events.log import DELTA, END, LOST, SNAPSHOT, Event, EventLog, to
 from sitebrook.events.redis_log import RedisLog
 
 STREAM = to_stream("site_a", "answer", "ans_1")
-_SETTINGS = replace(SETTINGS, length=1000)
+# A lease that outlasts what these tests do to connections: nobody here is to be given up.
+_SETTINGS = replace(SETTINGS, length=1000, lease_s=2.0)
 # What a process may take to notice that Redis is back, and to write what is missing.
 _RECOVERY_S = 5.0
 
