@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from sitebrook.db.redis_commands import CommandRefused, Value
 from sitebrook.errors import RedisAway
 from sitebrook.events import entries
 from sitebrook.events.log import DELTA, END, LOST, Event
-from sitebrook.events.scripts import APPEND, FENCED, LAST_SEQ
+from sitebrook.events.scripts import APPEND, FENCED, HEARD, LAST_SEQ
 from sitebrook.events.writer import RingWriter
 from sitebrook.settings import EventSettings
 
@@ -24,6 +25,8 @@ _LOG: Final = logging.getLogger(__name__)
 _MOST_STREAMS: Final = 64
 _ENDINGS: Final = {END: "end", LOST: "lost"}
 _AWAY_PAUSE_S: Final = 0.1
+# A stream that no other process reads is written so many times less often.
+_UNHEARD_TIMES: Final = 5
 _TOUCHES: Final = 4  # a time to live is renewed so many times before it is over
 
 
@@ -32,13 +35,14 @@ class Copy:
     """How much of a writer's stream is in Redis.
 
     ``written`` is the number of its last event that is there; ``is_begun`` is false when the
-    attempt has to be written anew.
+    attempt has to be written anew; ``is_heard`` tells whether another process reads it.
     """
 
     writer: RingWriter
     key: str
     written: int = 0
     is_begun: bool = False
+    is_heard: bool = False
     is_finished: bool = False
     entries: int = 0
     summed_at: float = 0.0
@@ -76,8 +80,9 @@ class Flusher:
         self._copies: dict[RingWriter, Copy] = {}
         self._dirty: dict[Copy, None] = {}
         self._in_flight: list[Copy] = []
-        self._wake = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._is_due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_at = math.inf
         self._is_clean = asyncio.Event()
         self._is_clean.set()
         self._loop = asyncio.get_running_loop()
@@ -120,25 +125,19 @@ class Flusher:
 
     async def clean(self, timeout_s: float) -> bool:
         """Whether everything is in Redis, now or within the time."""
-        self._urgent.set()
+        self._is_due.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._is_clean.wait()
         return self._is_clean.is_set()
 
     async def run(self) -> None:
-        """Writes what changes, at most every ``coalesce_s`` unless it is urgent."""
+        """Writes what changes: what is urgent at once, the rest with it or every so often."""
         while True:
-            await self._wake.wait()
+            await self._is_due.wait()
             if not self._connection.is_up:
                 await asyncio.sleep(_AWAY_PAUSE_S)
                 continue
-            wait_s = self._round_at + self._settings.coalesce_s - self._loop.time()
-            if wait_s > 0 and not self._urgent.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._urgent.wait()
-            self._round_at = self._loop.time()
             with contextlib.suppress(RedisAway):
                 await self._flush()
 
@@ -146,15 +145,27 @@ class Flusher:
         if copy not in self._dirty:
             self._dirty[copy] = None
             copy.dirty_at = self._loop.time()
-            self._wake.set()
             self._is_clean.clear()
+            times = 1 if copy.is_heard else _UNHEARD_TIMES
+            self._plan(self._round_at + times * self._settings.coalesce_s)
         if is_urgent:
-            self._urgent.set()
+            self._is_due.set()
+
+    def _plan(self, due_at: float) -> None:
+        if due_at < self._due_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due_at = due_at
+            self._timer = self._loop.call_at(due_at, self._is_due.set)
 
     async def _flush(self) -> None:
+        self._round_at = self._loop.time()
+        self._due_at = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._is_due.clear()
         dirty, self._dirty = self._dirty, {}
-        self._wake.clear()
-        self._urgent.clear()
         todo = self._in_flight = list(dirty)
         try:
             while todo:
@@ -164,7 +175,7 @@ class Flusher:
             self._in_flight = []
             if todo:  # the oldest stay first
                 self._dirty = {**dict.fromkeys(todo), **self._dirty}
-                self._wake.set()
+                self._is_due.set()
         if not self._dirty:
             self._is_clean.set()
 
@@ -247,8 +258,8 @@ class Flusher:
         writer = copy.writer
         if writer.is_fenced:
             return
-        if not result:
-            copy.is_begun = True
+        if not result or result == HEARD:
+            copy.is_begun, copy.is_heard = True, bool(result)
             copy.written = max(copy.written, last)
             writer.ring.held = copy.written
             if writer.is_over and copy.written == writer.ring.last and not copy.is_finished:

@@ -9,6 +9,7 @@ from sitebrook.db.redis_commands import Script
 LAST_SEQ: Final = 18446744073709551615
 """The number of the entry that says that the writer is gone: no later one can follow it."""
 FENCED: Final = b"fenced"
+HEARD: Final = b"heard"
 
 
 def fields_of(key: str) -> str:
@@ -28,8 +29,8 @@ APPEND: Final = Script(
 --   attempt, the id that must be there or '' before the first one, the number of entries, then the
 --   id and the text of each, then 0, or 1 and four more: the head when the attempt is written anew,
 --   snapshot, ending, milliseconds to live from now on or 0 to leave that
--- Returns for each stream '' when all is written, 'fenced', or the id of the last entry that is
--- there when that is not what the writer takes it for.
+-- Returns for each stream '' when all is written, 'heard' when someone also hears it, 'fenced', or
+-- the id of the last entry that is there when that is not what the writer takes it for.
 local owner, length, snapshot_ms = ARGV[1], ARGV[2], ARGV[3]
 
 local function last(stream)
@@ -62,6 +63,7 @@ local function write(stream, at, count, has_more)
   elseif not is_known(stream, meta, attempt, ARGV[at + 1]) then
     return last(stream)
   end
+  local heard = 0
   for place = at + 3, at + 1 + 2 * count, 2 do
     local id, entry = ARGV[place], ARGV[place + 1]
     local added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, id, 'e', entry)
@@ -69,9 +71,10 @@ local function write(stream, at, count, has_more)
       if string.find(added.err, 'equal or smaller', 1, true) then return last(stream) end
       return added
     end
-    redis.call('PUBLISH', stream, entry)
+    heard = redis.call('PUBLISH', stream, entry)
   end
-  if not has_more then return '' end
+  local result = heard > 0 and 'heard' or ''
+  if not has_more then return result end
   local snap = stream .. ':snap'
   local snapshot, ending, lives_ms = ARGV[more + 1], ARGV[more + 2], ARGV[more + 3]
   if snapshot ~= '' then redis.call('SET', snap, snapshot, 'PX', snapshot_ms) end
@@ -79,7 +82,7 @@ local function write(stream, at, count, has_more)
   if lives_ms ~= '0' then
     for _, key in ipairs({stream, meta, snap}) do redis.call('PEXPIRE', key, lives_ms) end
   end
-  return ''
+  return result
 end
 
 local at, results = 4, {}

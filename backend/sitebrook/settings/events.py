@@ -38,7 +38,8 @@ class EventSettings:
     coalesce_s: float = setting(
         0.01,
         "SITEBROOK_EVENTS_COALESCE_S",
-        "pieces of text are collected this long before other processes see them",
+        "pieces of text are collected this long before other processes see them, five times as "
+        "long while none of them reads the stream",
         least=0,
     )
     snapshot_s: float = setting(
