@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pytest
 import sqlalchemy as sa
 from tests.factories import make_site
-from tests.servers import clean_environment
+from tests.integration.ingestion.whole import killed_worker, load_whole, to_stored
 
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
-from sitebrook.ingestion.chunks import SizesInCharacters
 from sitebrook.ingestion.loaders import RawDocument
-from sitebrook.ingestion.parsing import ReadRequest, read
 from sitebrook.jobs.following import wait_for_end
 from sitebrook.jobs.intake import SentBatch
 from sitebrook.jobs.job import ENDED, Status
 from sitebrook.parts import Parts
-from sitebrook.retrieval.stored_postings import Scope, list_postings, load_postings
 from sitebrook.settings import Settings
 from sitebrook.wiring.process import build_parts
 
@@ -37,25 +27,6 @@ _FILES = 60
 _MOST_FILES = 3
 _LONGEST_S = 0.5
 _SOON_S = 120
-# A lost worker is noticed sooner than in use; what it did is done over in the same way.
-_QUICK = {
-    "SITEBROOK_JOB_HEARTBEAT_S": "0.2",
-    "SITEBROOK_JOB_STALLED_S": "1",
-    "SITEBROOK_JOB_POLL_S": "0.1",
-}
-_CHUNKS = """
-    SELECT document.source, chunk.position, chunk.text, chunk.number
-    FROM chunk JOIN document ON document.id = document_id WHERE document.site_id = :site_id
-    ORDER BY document.source, chunk.position
-"""
-_WITHOUT_VECTOR = """
-    SELECT count(*) FROM chunk FULL JOIN embedding ON chunk_id = chunk.id
-    WHERE chunk.id IS NULL OR chunk_id IS NULL
-"""
-_WRONG_COUNT = """
-    SELECT count(*) FROM document
-    WHERE chunks <> (SELECT count(*) FROM chunk WHERE document_id = document.id)
-"""
 _STAND = """
     SELECT status, attempt, (SELECT count(*) FROM staged_file
         WHERE batch_id = :batch_id AND content IS NULL) AS settled
@@ -80,21 +51,6 @@ async def parts(database_url: str) -> AsyncIterator[Parts]:
         yield made
 
 
-@contextlib.contextmanager
-def _worker(url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """``sitebrook worker`` as an operator starts it; killed at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sitebrook", "worker"],
-        env={**clean_environment(), **_QUICK, "DATABASE_URL": url},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def _edition(number: int) -> list[RawDocument]:
     """The same files with another text and other lengths each time."""
     return [
@@ -112,48 +68,11 @@ def _edition(number: int) -> list[RawDocument]:
     ]
 
 
-def _expected(documents: Sequence[RawDocument], settings: Settings) -> list[tuple[str, int, str]]:
-    """Each chunk that there should be: its document, its place and its text."""
-    sizes = SizesInCharacters(
-        settings.retrieval.chunk_characters, settings.retrieval.overlap_characters
-    )
-    found: list[tuple[str, int, str]] = []
-    for raw in documents:
-        assert isinstance(raw.content, str)
-        asked = ReadRequest(
-            source=raw.source,
-            content=raw.content.encode(),
-            is_text=True,
-            media_type=None,
-            title=None,
-            url=None,
-            language="en",
-            max_characters=settings.limits.document_characters,
-            sizes=sizes,
-        )
-        found += [(raw.source, at, one.text) for at, one in enumerate(read(asked).chunks)]
-    return sorted(found)
-
-
-async def _scalar(database: Database, statement: str) -> Any:
-    async with database.begin() as connection:
-        return (await connection.execute(sa.text(statement))).scalar_one()
-
-
 async def _check_stored(database: Database, site: Site, documents: list[RawDocument]) -> None:
     """Texts, vectors and keywords of every chunk, and of no other, each once."""
-    async with database.begin() as connection:
-        rows = (await connection.execute(sa.text(_CHUNKS), {"site_id": site.id})).all()
-        scope = Scope(site.id)
-        stored = await load_postings(connection, list(await list_postings(connection, scope)))
-    assert [tuple(row)[:3] for row in rows] == _expected(documents, Settings.load({}))
-    assert await _scalar(database, _WITHOUT_VECTOR) == 0
-    assert await _scalar(database, _WRONG_COUNT) == 0
-    assert await _scalar(database, _KEPT) == 0
-    gone = np.concatenate([one.removed for one in stored.values()])
-    numbers = np.concatenate([one.numbers for one in stored.values()])
-    left = numbers[~np.isin(numbers, gone)]
-    assert sorted(left.tolist()) == sorted(row.number for row in rows)
+    async with database.snapshot() as connection:
+        assert await load_whole(connection, site.id) == to_stored(documents)
+        assert (await connection.execute(sa.text(_KEPT))).scalar_one() == 0
 
 
 async def _watch(database: Database, sent: SentBatch, attempt: int, files: int) -> _Seen | None:
@@ -184,7 +103,7 @@ async def test_50_kills_over_ingestions_leave_every_chunk_once(
         sent = await parts.intake.send(site, documents)
         seen = _Seen(0, 0)
         while True:
-            with _worker(database.url):
+            with killed_worker(database.url):
                 # At any moment of an attempt: at its start, or some files later.
                 files = seen.settled + generator.randint(0, _MOST_FILES)
                 found = await _watch(database, sent, seen.attempt, min(files, _FILES - 1))
