@@ -44,11 +44,23 @@ from sitebrook.settings import Settings
 _LOG: Final = logging.getLogger(__name__)
 
 Status = Literal["added", "replaced", "unchanged"]
-Stage = Literal["parse", "embed", "index"]
+Stage = Literal["parse", "split", "embed", "index"]
 _REFUSALS: Final[dict[str, type[InvalidRequest]]] = {
     str(one.code): one for one in (BodyTooLarge, UnsupportedBody)
 }
-OnStage = Callable[[Stage], object]
+
+
+class OnStage(Protocol):
+    """Hears what is being done with a document."""
+
+    def __call__(self, stage: Stage, chunks: int | None = None, /) -> object:
+        """With the stage ``split`` comes how many chunks it was cut into."""
+        ...
+
+
+def _ignore(_stage: Stage, _chunks: int | None = None) -> None:
+    pass
+
 
 # Part of every document's hash: a change of how documents are cut reads them all again.
 _FORMAT: Final = "2"
@@ -166,7 +178,7 @@ class Ingester:
         self._settings = settings
 
     async def ingest_document(
-        self, holder: Holder, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+        self, holder: Holder, raw: RawDocument, on_stage: OnStage = _ignore
     ) -> IngestedDocument:
         """The document as stored in place of the one of the same source.
 
@@ -180,13 +192,14 @@ class Ingester:
             return unchanged
         on_stage("parse")
         new = await self._read(raw, sha256, holder.language)
+        on_stage("split", len(new.chunks))
         for _ in range(_TRIES):
             with contextlib.suppress(EmbedderSwitched):
                 return await self._store(holder.id, new, on_stage)
         return await self._store(holder.id, new, on_stage)
 
     async def take_in(
-        self, holder: Holder, raw: RawDocument, on_stage: OnStage = lambda _stage: None
+        self, holder: Holder, raw: RawDocument, on_stage: OnStage = _ignore
     ) -> Outcome:
         """As ``ingest_document``, with the refusal of what cannot be taken in."""
         try:

@@ -12,6 +12,7 @@ from sitebrook.errors import NotFound, Unavailable
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NewJob, NoArguments, Priority
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
+from sitebrook.jobs.pace import Pace
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -76,18 +77,16 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
             site = await find_site(connection, source.site_id)
         if site is None:
             raise NotFound("There is no such site.")
-        done = 0
+        progress = _Progress(context)
 
-        def show(page: PageReport, waiting: int) -> None:
-            nonlocal done
-            done += 1
+        def settle(page: PageReport, waiting: int) -> None:
             if page.outcome in STORED:  # the others are told again by the next attempt
                 context.settled()
-            context.progress(
-                stage="fetch", done=done, total=done + waiting, url=page.url, outcome=page.outcome
-            )
+            progress.count(page, waiting)
 
-        report = await tools.websites.crawl(site, source, show, time_s=_PART_S)
+        report = await tools.websites.crawl(
+            site, source, settle, on_stage=progress.show, time_s=_PART_S
+        )
         if report.is_paused:
             raise Unavailable("The crawl goes on in a moment.", retry_after_s=1)
         return {**report.counts, "stopped": report.stopped}
@@ -121,3 +120,37 @@ def due_kind(open_tools: OpenTools) -> JobKind[NoArguments]:
         priority=Priority.LOW,
         cron="*/10 * * * *",
     )
+
+
+class _Progress:
+    """How far an attempt is; several pages are read at once."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._pace = Pace()
+        self._done = 0
+        self._total = 1  # the start page, until others are known
+        self._chunks: dict[str, int] = {}
+
+    def show(self, url: str, stage: str, chunks: int | None = None) -> None:
+        """Shows what is being done with a page."""
+        if chunks is not None:
+            self._chunks[url] = chunks
+        self._show(url, stage, source_chunks=self._chunks.get(url))
+
+    def count(self, page: PageReport, waiting: int) -> None:
+        """Shows what became of a page, and counts it."""
+        self._done += 1
+        self._total = self._done + waiting
+        self._chunks.pop(page.url, None)
+        self._show(page.url, "done", outcome=page.outcome)
+
+    def _show(self, url: str, stage: str, **more: object) -> None:
+        self._context.progress(
+            stage=stage,
+            url=url,
+            done=self._done,
+            total=self._total,
+            left_s=self._pace.left_s(self._done, self._total),
+            **more,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
@@ -14,6 +13,7 @@ from sitebrook.jobs.connections import Connections
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NoArguments, Priority
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
+from sitebrook.jobs.pace import Pace
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sitebrook.access.sites import Site
@@ -104,8 +104,7 @@ class _Batch:
         self._context = context
         self._arguments = arguments
         self._counts: Counts
-        self._started_at = time.monotonic()
-        self._done_before = 0
+        self._pace: Pace
 
     async def take_in(self) -> IngestResult:
         """Takes every file in that has no outcome yet."""
@@ -114,7 +113,7 @@ class _Batch:
         database, batch_id = self._tools.database, self._arguments.batch_id
         site = await self._find_site()
         self._counts = counts = await staging.count(database, batch_id)
-        self._done_before = counts.done
+        self._pace = Pace(counts.done)
         if counts.total < self._arguments.files:
             raise InvalidRequest("The files of this job are no longer kept: send them again.")
         while (file := await staging.next_file(database, batch_id)) is not None:
@@ -126,8 +125,12 @@ class _Batch:
     async def _take_in(self, site: Site, file: StagedFile) -> None:
         from sitebrook.ingestion import staging
 
-        def show(stage: Stage) -> None:
-            self._show(stage, file.raw.source)
+        source_chunks: int | None = None
+
+        def show(stage: Stage, chunks: int | None = None) -> None:
+            nonlocal source_chunks
+            source_chunks = source_chunks if chunks is None else chunks
+            self._show(stage, file.raw.source, source_chunks=source_chunks)
 
         batch_id = self._arguments.batch_id
         outcome = await self._tools.ingester.take_in(site, file.raw, show)
@@ -145,17 +148,9 @@ class _Batch:
             total=counts.total,
             chunks=counts.chunks,
             refused=counts.refused,
-            left_s=self._left_s(counts),
+            left_s=self._pace.left_s(counts.done, counts.total),
             **more,
         )
-
-    def _left_s(self, counts: Counts) -> float | None:
-        """Seconds that the rest will take, if it goes on as since the attempt began."""
-        done = counts.done - self._done_before
-        if not done:
-            return None
-        each_s = (time.monotonic() - self._started_at) / done
-        return round(each_s * (counts.total - counts.done), 1)
 
     async def _prune(self, site: Site) -> int:
         from sitebrook.ingestion import staging

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NewJob, NoArguments, Priority
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
+from sitebrook.jobs.pace import Pace
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -154,20 +154,18 @@ class _Progress:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._total = -1
-        self._first = self._last = 0
-        self._began_at = 0.0
+        self._last = 0
+        self._pace = Pace()
 
     def show(self, progress: SwitchProgress) -> None:
         """Shows so many chunks of the site, or of one of its stores."""
-        now = time.monotonic()
-        if progress.total != self._total or progress.done < self._first:
-            self._total, self._first, self._began_at = progress.total, progress.done, now
-        elif progress.done > self._last:
+        done, total = progress.done, progress.total
+        if total != self._total or done < self._last:
+            self._total, self._pace = total, Pace(done)
+        elif done > self._last:
             self._context.settled()
-        self._last = progress.done
-        made = progress.done - self._first
-        each_s = (now - self._began_at) / made if made else None
-        left_s = None if each_s is None else round(each_s * (progress.total - progress.done), 1)
-        self._context.progress(
-            stage="embed", done=progress.done, total=progress.total, left_s=left_s
-        )
+        self._last = done
+        # How long building an index takes is not known before it is built.
+        left_s = None if progress.is_indexing else self._pace.left_s(done, total)
+        stage = "index" if progress.is_indexing else "embed"
+        self._context.progress(stage=stage, done=done, total=total, left_s=left_s)

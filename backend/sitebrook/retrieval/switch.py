@@ -33,10 +33,14 @@ OnProgress = Callable[["SwitchProgress"], None]
 
 @dataclass(frozen=True, slots=True)
 class SwitchProgress:
-    """``done`` of ``total`` chunks have a vector of the new embedder."""
+    """``done`` of ``total`` chunks have a vector of the new embedder.
+
+    ``is_indexing`` when all have, and the index of a large site is built.
+    """
 
     done: int
     total: int
+    is_indexing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,8 @@ async def _switch(
     database: Database, site_id: str, target: Embedder, on_progress: OnProgress
 ) -> int:
     made = await _fill(database, site_id, target, on_progress)
+    total, done = await _count(database, site_id, target.name)
+    on_progress(SwitchProgress(done, total, is_indexing=True))
     # Before the switch: the first question would otherwise read every vector of a large site.
     await _build_indexes(database)
     while not await _finish(database, site_id, target.name):

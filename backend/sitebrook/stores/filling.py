@@ -13,12 +13,13 @@ from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NewJob
 from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
+from sitebrook.jobs.pace import Pace
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sitebrook.db.engine import Database
-    from sitebrook.ingestion.ingest import Ingester
+    from sitebrook.ingestion.ingest import Ingester, Stage
     from sitebrook.jobs.engine import JobEngine
-    from sitebrook.stores.waiting import Waiting
+    from sitebrook.stores.waiting import Stand, Waiting
 
 FILL: Final = "fill_store"
 _MAX_ATTEMPTS: Final = 5
@@ -33,7 +34,7 @@ class FillArguments(msgspec.Struct, frozen=True):
 
 
 class FillResult(msgspec.Struct, frozen=True):
-    """What became of the files."""
+    """What became of the files, by earlier attempts too."""
 
     completed: int = 0
     failed: int = 0
@@ -79,29 +80,33 @@ class _Filling:
         self._tools = tools
         self._context = context
         self._store_id = store_id
-        self._result = FillResult()
+        self._stand: Stand
+        self._pace: Pace
 
     async def run(self) -> FillResult:
         """Reads every file that waits for this job; none when the store is gone."""
         from sqlalchemy.exc import IntegrityError
 
-        from sitebrook.stores.waiting import is_store
+        from sitebrook.stores import waiting
 
         database = self._tools.database
         try:
             await self._read_all(await self._find_holder())
         except IntegrityError:
-            if await is_store(database, self._store_id):
+            if await waiting.is_store(database, self._store_id):
                 raise
-        return self._result
+        stand = await waiting.count(database, self._store_id, self._context.job_id)
+        return FillResult(completed=stand.completed, failed=stand.failed)
 
     async def _read_all(self, holder: _Holder) -> None:
         from sitebrook.stores import waiting
 
         database, job_id = self._tools.database, self._context.job_id
         until = time.monotonic() + _PART_S
+        self._stand = first = await waiting.count(database, self._store_id, job_id)
+        self._pace = Pace(first.done)
         while (one := await waiting.find_next(database, self._store_id, job_id)) is not None:
-            if self._result != FillResult() and time.monotonic() > until:
+            if self._stand != first and time.monotonic() > until:
                 await self._hand_over()
                 return
             await self._read(holder, one)
@@ -111,9 +116,16 @@ class _Filling:
         from sitebrook.db.tables import now
         from sitebrook.ingestion.ingest import IngestedDocument
         from sitebrook.stores.cleaning import remove_stale
-        from sitebrook.stores.waiting import settle
+        from sitebrook.stores.waiting import count, settle
 
-        outcome = await self._tools.ingester.take_in(holder, one.raw)
+        source_chunks: int | None = None
+
+        def show(stage: Stage, chunks: int | None = None) -> None:
+            nonlocal source_chunks
+            source_chunks = source_chunks if chunks is None else chunks
+            self._show(stage, one, source_chunks=source_chunks)
+
+        outcome = await self._tools.ingester.take_in(holder, one.raw, show)
         job_id = self._context.job_id
         database, is_read = self._tools.database, isinstance(outcome, IngestedDocument)
         is_noted = await settle(database, self._store_id, one.file_id, job_id, outcome)
@@ -121,14 +133,20 @@ class _Filling:
             # What was made of it before, or while it was taken out or cancelled.
             await remove_stale(database, now(), self._store_id, one.raw.source)
         self._context.settled()
-        result = self._result
-        if is_read:
-            result = msgspec.structs.replace(result, completed=result.completed + 1)
-        else:
-            result = msgspec.structs.replace(result, failed=result.failed + 1)
-        self._result = result
+        self._stand = await count(database, self._store_id, job_id)
+        self._show("done", one, outcome="completed" if is_read else "failed")
+
+    def _show(self, stage: str, one: Waiting, **more: object) -> None:
+        stand = self._stand
         self._context.progress(
-            stage="done", source=one.file_id, completed=result.completed, failed=result.failed
+            stage=stage,
+            source=one.file_id,
+            done=stand.done,
+            total=stand.total,
+            completed=stand.completed,
+            failed=stand.failed,
+            left_s=self._pace.left_s(stand.done, stand.total),
+            **more,
         )
 
     async def _hand_over(self) -> None:

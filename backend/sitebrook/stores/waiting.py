@@ -66,6 +66,34 @@ def to_tokens(sizes: SizesInCharacters) -> SizesInTokens:
     return SizesInTokens(tokens, sizes.overlap_characters // _CHARACTERS_PER_TOKEN)
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How many files of a job have each outcome, and how many there are."""
+
+    completed: int
+    failed: int
+    done: int
+    total: int
+
+
+async def count(database: Database, store_id: str, job_id: str) -> Stand:
+    """How the files stand that were put into the store for the job."""
+    query = (
+        select(store_file.c.status, func.count())
+        .where(store_file.c.store_id == store_id, store_file.c.job_id == job_id)
+        .group_by(store_file.c.status)
+    )
+    async with database.begin() as connection:
+        counts = {status: int(files) for status, files in await connection.execute(query)}
+    total = sum(counts.values())
+    return Stand(
+        completed=counts.get("completed", 0),
+        failed=counts.get("failed", 0),
+        done=total - counts.get(IN_PROGRESS, 0),
+        total=total,
+    )
+
+
 async def settle(
     database: Database, store_id: str, file_id: str, job_id: str, outcome: Outcome
 ) -> bool:

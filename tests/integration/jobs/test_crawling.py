@@ -100,8 +100,20 @@ async def test_a_job_reads_a_website_and_shows_how_far_it_is(
         [row] = await engine.ended(job_id)
     assert row["status"] == "succeeded"
     assert row["result"] == {"added": 4, "gone": 1, "stopped": ""}
-    progress = [one for one in await engine.events(job_id) if one.kind == "progress"]
-    assert len(progress) == 5
+    told = [one.payload for one in await engine.events(job_id) if one.kind == "progress"]
+    stages = {
+        path: [one["stage"] for one in told if one["url"] == website.url(path)]
+        for path in ("/", *paths)
+    }
+    stored = ["fetch", "parse", "split", "embed", "index", "done"]
+    assert stages == dict.fromkeys(("/", *paths[:3]), stored) | {"/3": ["fetch", "done"]}
+    assert (told[0]["done"], told[0]["total"], told[0]["left_s"]) == (0, 1, None)
+    assert [one["source_chunks"] for one in told if one["stage"] == "index"] == [1] * 4
+    ends = [one for one in told if one["stage"] == "done"]
+    assert [one["done"] for one in ends] == [1, 2, 3, 4, 5]
+    assert {one["total"] for one in ends} == {5}
+    assert all(one["left_s"] > 0 for one in ends[:-1])
+    assert ends[-1]["left_s"] == 0
     assert (await find_source(engine.database, site.id, source.id)).counts["added"] == 4
     assert await start(site, source.id) != job_id
 
@@ -163,7 +175,14 @@ async def test_a_job_switches_the_embedder_of_its_site(engine: Engine, site: Sit
         row, tended = await engine.ended(job_id, tending)
     names = {"before": EMBEDDER.name, "after": Other.name}
     assert row["result"] == {**names, "made": 2, "removed": 2}
-    assert row["progress"] == {"stage": "embed", "done": 2, "total": 2, "left_s": 0.0}
+    told = [one.payload for one in await engine.events(job_id) if one.kind == "progress"]
+    assert [(one["stage"], one["done"]) for one in told] == [
+        ("embed", 0),
+        ("embed", 2),
+        ("index", 2),
+    ]
+    assert {one["total"] for one in told} == {2}
+    assert [one["left_s"] for one in told] == [None, 0.0, None]
     assert tended["result"] == {"built": 0, "dropped": 0}
     async with engine.database.begin() as connection:
         found = await connection.execute(text("SELECT DISTINCT embedder FROM embedding"))

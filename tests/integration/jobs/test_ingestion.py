@@ -19,6 +19,7 @@ from sitebrook.ingestion.staging import outcomes
 from sitebrook.jobs.engine import WorkerOptions
 from sitebrook.jobs.following import follow, wait_for_end
 from sitebrook.jobs.job import Status
+from sitebrook.jobs.streams import stream_of
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.wiring.process import build_parts
@@ -96,6 +97,31 @@ async def test_who_watches_sees_each_file_in_order_and_the_end(
     assert seen == sorted(seen)
     assert seen[-1] == 3
     assert job.status is Status.SUCCEEDED
+
+
+async def test_every_stage_of_each_file_is_told_with_counts_and_an_estimate(
+    parts: Parts, database: Database
+) -> None:
+    site = await make_site(database)
+    files = [*documents(2), RawDocument("bad.md", b"\0\0")]
+    sent = await parts.intake.send(site, files)
+    async with working(parts):
+        await wait_for_end(parts.database, parts.events, site.id, sent.job_id, timeout_s=SOON_S)
+    async with parts.events.read(stream_of(site.id, sent.job_id)) as reader:
+        told = [event.payload async for event in reader if event.kind == "progress"]
+    read = ["parse", "split", "embed", "index"]
+    assert [(one["source"], one["stage"], one["done"]) for one in told] == [
+        *(("0.md", stage, 0) for stage in read),
+        ("0.md", "done", 1),
+        *(("1.md", stage, 1) for stage in read),
+        ("1.md", "done", 2),
+        ("bad.md", "parse", 2),
+        ("bad.md", "done", 3),
+    ]
+    assert {one["total"] for one in told} == {3}
+    assert [one["source_chunks"] for one in told[:4]] == [None, 1, 1, 1]
+    assert [one["left_s"] is None for one in told] == [True] * 4 + [False] * 8
+    assert (told[-1]["outcome"], told[-1]["left_s"], told[-1]["refused"]) == ("refused", 0, 1)
 
 
 async def test_another_worker_goes_on_behind_what_was_settled(

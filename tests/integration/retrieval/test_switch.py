@@ -88,7 +88,11 @@ async def test_a_switch_replaces_every_vector(database: Database) -> None:
     done = await switch_embedder(database, site.id, target, on_progress=seen.append)
     assert (done.before, done.after, done.made, done.removed) == (EMBEDDER.name, "other-8", 6, 6)
     assert await by_embedder(database, site.id) == {"other-8": 6}
-    assert seen == [SwitchProgress(0, 6), SwitchProgress(6, 6)]
+    assert seen == [
+        SwitchProgress(0, 6),
+        SwitchProgress(6, 6),
+        SwitchProgress(6, 6, is_indexing=True),
+    ]
     async with database.begin() as connection:
         known = await load_knowledge(connection, site.id)
     assert known is not None

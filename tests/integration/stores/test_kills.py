@@ -130,6 +130,7 @@ class _Killing:
                 kept.parts.database, kept.parts.events, kept.site.id, row.id, timeout_s=_SOON_S
             )
         assert job.status is Status.SUCCEEDED, job
+        assert job.result == {"completed": len(self.edition.chunks), "failed": 0}
         batch = await kept.contents.find_batch(kept.site.id, self.store_id, batch_id)
         counts = batch.counts
         assert (batch.status, counts.completed) == ("completed", counts.total), batch

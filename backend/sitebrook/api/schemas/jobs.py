@@ -20,6 +20,9 @@ class JobErrorResponse(msgspec.Struct, frozen=True, kw_only=True):
 class JobResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A background job; its priority is ``low``, ``normal``, ``high`` or ``urgent``.
 
+    ``progress`` of jobs that take documents in has ``stage`` (fetch, parse, split, embed, index,
+    done) of the ``source`` or ``url`` at hand, ``source_chunks`` from split on, ``done`` of
+    ``total`` and the seconds that are left, ``left_s``, as soon as these can be told.
     ``waiting`` jobs failed for a reason that may pass and are tried again at ``due_at``.
     ``cancel_requested`` of a running one says that it has been told to end.
     """

@@ -8,9 +8,11 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Literal, Protocol
 
 from sitebrook.errors import AddressRefused, InvalidRequest, PageFailed
+from sitebrook.ingestion.ingest import OnStage, Stage
 from sitebrook.ingestion.website.fetcher import NO_VALIDATORS, Fetched, Fetcher, Validators
 from sitebrook.ingestion.website.links import PageLinks, PageRequest, to_orders
 from sitebrook.ingestion.website.robots import Robots, load_robots
@@ -62,10 +64,20 @@ class PageReport:
     links: tuple[str, ...] = ()
 
 
+class OnPageStage(Protocol):
+    """Hears what is being done with a page."""
+
+    def __call__(
+        self, url: str, stage: Literal["fetch"] | Stage, chunks: int | None = None, /
+    ) -> object:
+        """With the stage ``split`` comes how many chunks it was cut into."""
+        ...
+
+
 class PageStore(Protocol):
     """Where the pages go."""
 
-    async def store(self, page: Fetched) -> str:
+    async def store(self, page: Fetched, on_stage: OnStage) -> str:
         """Takes the page in: added, replaced or unchanged. Raises InvalidRequest to refuse it."""
         ...
 
@@ -76,12 +88,16 @@ class PageStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CrawlParts:
-    """What a crawl works with; ``read_links`` runs in a child, ``on_page`` hears of each page."""
+    """What a crawl works with; ``read_links`` runs in a child.
+
+    ``on_page`` hears of each page whose fate is known, and how many are not done.
+    """
 
     fetcher: Fetcher
     store: PageStore
     read_links: Callable[[PageRequest], Awaitable[PageLinks]]
     on_page: Callable[[PageReport, int], Awaitable[None]]
+    on_stage: OnPageStage
 
 
 @dataclass(slots=True)
@@ -124,6 +140,7 @@ class Crawl:
         self._robots: dict[str, Robots] = {}
         self._seen: set[str] = set()
         self._waiting: deque[_Waiting] = deque()
+        self._visiting: set[str] = set()
         self._not_canonical: set[str] = set()
         self._contents: dict[bytes, str] = {}
         self._pace = asyncio.Lock()
@@ -221,12 +238,20 @@ class Crawl:
         return self._robots[host]
 
     async def _visit(self, page: _Waiting) -> None:
+        self._visiting.add(page.url)
+        try:
+            await self._ask(page)
+        finally:
+            self._visiting.discard(page.url)
+
+    async def _ask(self, page: _Waiting) -> None:
         known = self._known.get(page.url, KnownPage())
         if known.is_fresh:
             self._count(known.outcome)
             await self._follow(known.links, page.depth)
             return
         await self._wait()
+        self._parts.on_stage(page.url, "fetch")
         validators = known.validators if known.is_stored else None
         try:
             found = await self._parts.fetcher.fetch(page.url, validators)
@@ -275,7 +300,7 @@ class Crawl:
             await self._skip(page.url, reason, page.depth)
             return
         try:
-            outcome = await self._parts.store.store(found)
+            outcome = await self._parts.store.store(found, partial(self._parts.on_stage, page.url))
         except InvalidRequest as error:
             await self._skip(page.url, _reason(error), page.depth)
             return
@@ -328,7 +353,8 @@ class Crawl:
 
     async def _tell(self, report: PageReport) -> None:
         self._count(report.outcome)
-        await self._parts.on_page(report, len(self._waiting))
+        self._visiting.discard(report.url)
+        await self._parts.on_page(report, len(self._waiting) + len(self._visiting))
 
     def _count(self, outcome: str) -> None:
         self._report.counts[outcome] = self._report.counts.get(outcome, 0) + 1

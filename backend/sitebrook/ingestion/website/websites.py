@@ -12,9 +12,15 @@ from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import Unavailable
-from sitebrook.ingestion.ingest import Holder, IngestedDocument
+from sitebrook.ingestion.ingest import Holder, IngestedDocument, OnStage
 from sitebrook.ingestion.loaders import RawDocument
-from sitebrook.ingestion.website.crawl import Crawl, CrawlParts, CrawlReport, PageReport
+from sitebrook.ingestion.website.crawl import (
+    Crawl,
+    CrawlParts,
+    CrawlReport,
+    OnPageStage,
+    PageReport,
+)
 from sitebrook.ingestion.website.fetcher import Fetched, Fetcher
 from sitebrook.ingestion.website.links import PageLinks, PageRequest, load_links
 from sitebrook.ingestion.website.sources import (
@@ -32,7 +38,9 @@ OnPage = Callable[[PageReport, int], object]
 class DocumentIngester(Protocol):
     """Takes one document in."""
 
-    async def ingest_document(self, holder: Holder, raw: RawDocument) -> IngestedDocument:
+    async def ingest_document(
+        self, holder: Holder, raw: RawDocument, on_stage: OnStage
+    ) -> IngestedDocument:
         """The document as stored. Raises InvalidRequest for one that cannot be taken in."""
         ...
 
@@ -58,9 +66,12 @@ class Websites:
         source: Source,
         on_page: OnPage | None = None,
         *,
+        on_stage: OnPageStage | None = None,
         time_s: float | None = None,
     ) -> CrawlReport:
         """What a crawl of the website did; ``on_page`` hears of each page and of how many wait.
+
+        ``on_stage`` hears of what is being done with a page until then.
 
         Every page is kept when its fate is known: a crawl that broke off, or that was paused when
         its time was up, goes on with the next call. Raises Unavailable when another process is at
@@ -83,6 +94,7 @@ class Websites:
                 store=_SitePages(self._database, self._ingester, site),
                 read_links=self._read_links,
                 on_page=keep,
+                on_stage=on_stage or _ignore,
             )
             started_at = await begin_crawl(self._database, source.id)
             known = await load_known(self._database, source.id, started_at)
@@ -111,9 +123,13 @@ class _SitePages:
         self._ingester = ingester
         self._site = site
 
-    async def store(self, page: Fetched) -> str:
+    async def store(self, page: Fetched, on_stage: OnStage) -> str:
         raw = RawDocument(page.url, page.content, page.media_type or None, url=page.url)
-        return (await self._ingester.ingest_document(self._site, raw)).status
+        return (await self._ingester.ingest_document(self._site, raw, on_stage)).status
 
     async def remove(self, url: str) -> None:
         await remove_pages(self._database, self._site.id, [url])
+
+
+def _ignore(_url: str, _stage: str, _chunks: int | None = None) -> None:
+    pass
