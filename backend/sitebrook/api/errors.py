@@ -106,7 +106,9 @@ def from_decode_error(error: Exception, body_type: Any = None) -> errors.Invalid
             f"The body is not valid JSON in UTF-8: {text}.", code="invalid_json"
         )
     found = _AT_PATH.search(text)
-    param = found[1].replace("[...]", "[]") if found else None
+    # Below the top without a name where numbers are refused before the body has a type.
+    is_named = found is not None and not found[1].startswith("[")
+    param = found[1].replace("[...]", "[]") if found and is_named else None
     missing = _MISSING.search(text)
     if missing:
         param = f"{param}.{missing[1]}" if param else missing[1]

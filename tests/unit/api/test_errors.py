@@ -141,6 +141,13 @@ class _Body(msgspec.Struct):
     more: dict[str, int] = {}
 
 
+def test_a_number_that_no_program_holds_has_no_place() -> None:
+    with pytest.raises(msgspec.DecodeError) as found:
+        msgspec.json.decode(b'{"more":{"a":1e999}}')
+    error = from_decode_error(found.value)
+    assert (error.param, error.message) == (None, "Number out of range.")
+
+
 @pytest.mark.parametrize(
     ("body", "param", "code"),
     [

@@ -12,7 +12,9 @@ MAX_QUERIES = 10
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Value = Annotated[str, msgspec.Meta(max_length=512)]
 Metadata = Annotated[dict[Key, Value], msgspec.Meta(max_length=MAX_PAIRS)]
-Attributes = Annotated[dict[Key, Value | int | float | bool], msgspec.Meta(max_length=MAX_PAIRS)]
+# JSON has whole numbers of any length, which few clients could read back.
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Attributes = Annotated[dict[Key, Value | Whole | float | bool], msgspec.Meta(max_length=MAX_PAIRS)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
 Description = Annotated[str, msgspec.Meta(max_length=2000)]
 FileId = Annotated[str, msgspec.Meta(min_length=1)]
@@ -213,7 +215,7 @@ class FilterRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"]
     key: Key | None = None
-    value: str | int | float | bool | list[str | int | float | bool] | None = None
+    value: str | Whole | float | bool | list[str | Whole | float | bool] | None = None
     filters: list[FilterRequest] = []
 
 
