@@ -44,11 +44,11 @@ StoredChunk = tuple[str, int, str]
 
 
 @contextlib.contextmanager
-def killed_worker(url: str) -> Iterator[None]:
+def killed_worker(url: str, **env: str) -> Iterator[None]:
     """``sitebrook worker`` as an operator starts it; killed with -9 at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sitebrook", "worker"],
-        env={**clean_environment(), **_QUICK, "DATABASE_URL": url},
+        env={**clean_environment(), **_QUICK, "DATABASE_URL": url, **env},
         stdout=subprocess.DEVNULL,
     )
     try:
