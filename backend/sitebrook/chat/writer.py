@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from sitebrook.chat.turns import Turn, TurnStore
-from sitebrook.db.direct import StatementRefused
+from sitebrook.db.pipeline import StatementRefused
 from sitebrook.errors import Unavailable
 
 _LOG: Final = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sitebrook.db.connect import first_line, not_answering
-from sitebrook.db.engine import to_psycopg_url
+from sitebrook.db.pool import to_psycopg_url
 from sitebrook.errors import StartError
 
 _MIGRATION_LOCK: Final = 0x51_7E_B0_01

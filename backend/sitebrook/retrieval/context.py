@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from sqlalchemy import ARRAY, Integer, Text, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from sitebrook.db.pipeline import Statement, to_array
+from sitebrook.db.snapshot import Snapshot
 from sitebrook.retrieval.passages import Passage
 from sitebrook.retrieval.selection import DOCUMENT_SHARE
 
@@ -18,15 +17,12 @@ _REACH: Final = 3
 # How far back a chunk may repeat the end of the one before, and what is no repetition yet.
 _LONGEST_OVERLAP: Final = 1_000
 _LEAST_OVERLAP: Final = 8
-_AROUND: Final = text(
+_AROUND: Final = (
     "SELECT DISTINCT chunk.document_id, chunk.position, chunk.headings, chunk.text FROM chunk"
-    " JOIN unnest(:documents, :versions, :positions) AS wanted (document_id, version, position)"
+    " JOIN unnest($1::text[], $2::integer[], $3::integer[])"
+    " AS wanted (document_id, version, position)"
     " ON chunk.document_id = wanted.document_id AND chunk.version = wanted.version"
-    " AND chunk.position BETWEEN wanted.position - :reach AND wanted.position + :reach"
-).bindparams(
-    bindparam("documents", type_=ARRAY(Text)),
-    bindparam("versions", type_=ARRAY(Integer)),
-    bindparam("positions", type_=ARRAY(Integer)),
+    " AND chunk.position BETWEEN wanted.position - $4::integer AND wanted.position + $4::integer"
 )
 
 
@@ -41,26 +37,25 @@ class _Piece(NamedTuple):
 
 
 async def join_neighbours(
-    connection: AsyncConnection, passages: Sequence[Passage], characters: int
+    snapshot: Snapshot, passages: Sequence[Passage], characters: int
 ) -> tuple[Passage, ...]:
     """The passages, the best of them with the chunks beside them in their section.
 
+    It is the last that is read from the snapshot.
     All texts together have at most ``characters``, unless they had more before; one document gets
     no more than its share of them by this. A document replaced meanwhile gives no neighbours.
     """
     room = characters - sum(len(one.text) for one in passages)
     if room <= 0 or not passages:
         return tuple(passages)
-    values = {
-        "documents": [one.document_id for one in passages],
-        "versions": [one.version for one in passages],
-        "positions": [one.position for one in passages],
-        "reach": _REACH,
-    }
-    rows = await connection.execute(_AROUND, values)
-    pieces = {
-        _Place(row.document_id, row.position): _Piece(tuple(row.headings), row.text) for row in rows
-    }
+    values = (
+        to_array(one.document_id for one in passages),
+        to_array(str(one.version) for one in passages),
+        to_array(str(one.position) for one in passages),
+        b"%d" % _REACH,
+    )
+    (rows,) = await snapshot.send(Statement(_AROUND, values), ends=True).rows()
+    pieces = {_Place(row[0], row[1]): _Piece(tuple(row[2]), row[3]) for row in rows}
     return tuple(_grow(passages, pieces, characters))
 
 

@@ -57,14 +57,19 @@ class KeywordIndexes:
         """
         entry = self._entries.setdefault(knowledge.site_id, _Entry())
         self._entries.move_to_end(knowledge.site_id)
-        kept = entry.indexes.get(knowledge.version)
-        if kept is not None:
-            return kept
         async with entry.lock:
             kept = entry.indexes.get(knowledge.version)
             if kept is None:
                 kept = await self._build(connection, knowledge, entry)
         self._forget()
+        return kept
+
+    def find(self, knowledge: Knowledge) -> Bm25 | None:
+        """The site's index as of ``knowledge.version``, if it is kept."""
+        entry = self._entries.get(knowledge.site_id)
+        kept = entry.indexes.get(knowledge.version) if entry else None
+        if kept is not None:
+            self._entries.move_to_end(knowledge.site_id)
         return kept
 
     def forget(self, site_id: str) -> None:

@@ -7,40 +7,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Row, case, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
+from sitebrook.db.pipeline import Statement
+from sitebrook.db.snapshot import Snapshot
 from sitebrook.db.tables import now
 from sitebrook.errors import EmbedderSwitched, InvalidRequest, Unavailable
 from sitebrook.ids import new_id
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.postings import MAX_CHUNKS, IndexedChunk, Postings, to_postings
 from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
-from sitebrook.retrieval.tables import chunk, document, document_version, embedding, knowledge
+from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
 from sitebrook.retrieval.vector_rows import write_vectors
 from sitebrook.retrieval.words import WORDS_FORMAT, to_words
 
 # All vectors of a site's embedder have one dimension; any of them tells it.
-_DIMENSION: Final = (
-    select(func.vector_dims(embedding.c.vector))
-    .where(embedding.c.site_id == knowledge.c.site_id, embedding.c.embedder == knowledge.c.embedder)
-    .limit(1)
-    .scalar_subquery()
-)
-# Made once: it runs for every question.
-_KNOWLEDGE_OF_SITE: Final = select(
-    knowledge.c.embedder,
-    knowledge.c.version,
-    _DIMENSION.label("dimension"),
-    knowledge.c.next_embedder,
-    and_(
-        knowledge.c.keyword_version == knowledge.c.version,
-        knowledge.c.keyword_format >= WORDS_FORMAT,
-    ).label("is_indexed"),
-    knowledge.c.vector_weight,
-).where(knowledge.c.site_id == bindparam("site_id"))
+_KNOWLEDGE_OF_SITE: Final = """
+SELECT embedder, version,
+    (SELECT vector_dims(vector) FROM embedding
+     WHERE embedding.site_id = knowledge.site_id AND embedding.embedder = knowledge.embedder
+     LIMIT 1),
+    next_embedder, keyword_version = version AND keyword_format >= :words, vector_weight
+FROM knowledge WHERE site_id = :site_id
+"""
+_BY_NAME: Final = text(_KNOWLEDGE_OF_SITE).bindparams(words=WORDS_FORMAT)
+_BY_PLACE: Final = _KNOWLEDGE_OF_SITE.replace(":words", "$1").replace(":site_id", "$2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +88,16 @@ class ReplacedDocument:
 
 async def load_knowledge(connection: AsyncConnection, site_id: str) -> Knowledge | None:
     """The site's embedder, version and dimension; None before its first document."""
-    row = (await connection.execute(_KNOWLEDGE_OF_SITE, {"site_id": site_id})).first()
+    row = (await connection.execute(_BY_NAME, {"site_id": site_id})).first()
     return None if row is None else Knowledge(site_id, *row)
+
+
+async def read_knowledge(snapshot: Snapshot, site_id: str) -> Knowledge | None:
+    """As ``load_knowledge``, for a search."""
+    (rows,) = await snapshot.send(
+        Statement(_BY_PLACE, (b"%d" % WORDS_FORMAT, site_id.encode()))
+    ).rows()
+    return Knowledge(site_id, *rows[0]) if rows else None
 
 
 async def replace_document(

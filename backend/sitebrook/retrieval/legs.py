@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from sitebrook.db.snapshot import Snapshot
 from sitebrook.retrieval.bm25 import Bm25, KeywordMatches
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.fusion import (
@@ -23,7 +22,7 @@ from sitebrook.retrieval.fusion import (
     vector_weight,
 )
 from sitebrook.retrieval.knowledge import Knowledge
-from sitebrook.retrieval.vectors import find_nearest, find_nearest_of, score_chunks
+from sitebrook.retrieval.vectors import Nearest, VectorSearch, to_nearest
 from sitebrook.retrieval.within import Within
 
 _POOL: Final = 100
@@ -61,11 +60,14 @@ class EmbeddedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class VectorLeg:
-    """What the vectors found; without an embedder they had no part."""
+    """What the vectors found; without an embedder they had no part.
+
+    ``cosines`` has those of the chunks that the keywords found.
+    """
 
     embedder: Embedder | None = None
-    question: Vectors | None = None
-    nearest: tuple[tuple[str, float], ...] = ()
+    nearest: Nearest = ()
+    cosines: dict[str, float] = field(default_factory=dict[str, float])
     failure: str | None = None
 
 
@@ -97,31 +99,24 @@ class Legs:
 
 
 async def search_both(
-    connection: AsyncConnection,
-    knowledge: Knowledge,
-    index: Bm25,
-    question: EmbeddedQuestion,
-    clock: Clock,
+    snapshot: Snapshot, knowledge: Knowledge, index: Bm25, question: EmbeddedQuestion, clock: Clock
 ) -> Legs:
-    """What both legs find at the same time; ``connection`` is a snapshot of ``knowledge``."""
-    return Legs(
-        *await _together(
-            _find_by_keywords(index, question, clock),
-            _find_by_vectors(connection, knowledge, question, clock),
-        )
-    )
-
-
-async def _together(
-    keywords: Coroutine[Any, Any, KeywordMatches], vectors: Coroutine[Any, Any, VectorLeg]
-) -> tuple[KeywordMatches, VectorLeg]:
-    """Both results; when one fails, the other is stopped and that failure raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(keywords), group.create_task(vectors)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return first.result(), second.result()
+    """What both legs find at the same time; ``snapshot`` is of ``knowledge``."""
+    failure = _failure(knowledge, question)
+    if failure is not None or question.embedder is None or question.vector is None:
+        keywords = await _find_by_keywords(index, question, clock)
+        return Legs(keywords, VectorLeg(failure=failure))
+    search = VectorSearch(snapshot, knowledge, question.vector)
+    with clock.measure("vectors"):
+        # PostgreSQL is at it while a thread looks for the words, and goes on with what they found.
+        if question.within is None:
+            answer = search.find_nearest(_POOL)
+        else:
+            answer = search.find_nearest_of(question.within, _POOL)
+        keywords = await _find_by_keywords(index, question, clock)
+        scores = search.score([chunk_id for chunk_id, _ in keywords.ranked])
+        nearest, cosines = (await answer.rows())[0], (await scores.rows())[0]
+    return Legs(keywords, VectorLeg(question.embedder, to_nearest(nearest), dict(cosines)))
 
 
 async def _find_by_keywords(
@@ -134,38 +129,27 @@ async def _find_by_keywords(
         return await asyncio.to_thread(index.find, question.text, _POOL, numbers)
 
 
-async def _find_by_vectors(
-    connection: AsyncConnection, knowledge: Knowledge, embedded: EmbeddedQuestion, clock: Clock
-) -> VectorLeg:
-    embedder, vector = embedded.embedder, embedded.vector
-    if embedder is None or vector is None:
-        return VectorLeg(failure=embedded.failure)
-    if knowledge.dimension not in {None, len(vector)}:
-        return VectorLeg(
-            failure=f"embedder {knowledge.embedder} gives vectors of {len(vector)} numbers, "
+def _failure(knowledge: Knowledge, question: EmbeddedQuestion) -> str | None:
+    """Why the vectors have no part, if they have none."""
+    if question.vector is None:
+        return question.failure
+    if knowledge.dimension not in {None, len(question.vector)}:
+        return (
+            f"embedder {knowledge.embedder} gives vectors of {len(question.vector)} numbers, "
             f"the documents have {knowledge.dimension}"
         )
-    with clock.measure("vectors"):
-        within = embedded.within
-        if within is None:
-            nearest = await find_nearest(connection, knowledge, vector, _POOL)
-        else:
-            nearest = await find_nearest_of(connection, knowledge, vector, within, _POOL)
-    return VectorLeg(embedder, vector, tuple(nearest))
+    return None
 
 
-async def fuse_legs(
-    connection: AsyncConnection, knowledge: Knowledge, legs: Legs, *, by_rank: bool
+def fuse_legs(
+    knowledge: Knowledge, legs: Legs, *, by_rank: bool
 ) -> tuple[Weight, list[FusedChunk]]:
     """The weight of the vectors, and all candidates, best first, with both exact scores."""
     matches, leg = legs.keywords, legs.vectors
     ranked = [chunk_id for chunk_id, _ in matches.ranked]
     keyword_scores = dict(matches.ranked)
-    if leg.embedder is None or leg.question is None:
+    if leg.embedder is None:
         return Weight(0.0, "keywords alone"), fuse(Leg(ranked, keyword_scores), None, 0.0)
-    cosines = dict(leg.nearest)
-    unscored = [chunk_id for chunk_id in ranked if chunk_id not in cosines]
-    cosines |= await score_chunks(connection, knowledge, leg.question, unscored)
     nearest = [chunk_id for chunk_id, _ in leg.nearest]
     keyword_scores |= matches.score([one for one in nearest if one not in keyword_scores])
     weight = vector_weight(
@@ -174,7 +158,7 @@ async def fuse_legs(
         leg.embedder.fixed_weight,
         covers_language=_covers(leg.embedder, matches.languages),
     )
-    keywords, vectors = Leg(ranked, keyword_scores), Leg(nearest, cosines)
+    keywords, vectors = Leg(ranked, keyword_scores), Leg(nearest, leg.cosines | dict(leg.nearest))
     if by_rank:
         return weight, fuse_by_rank(keywords, vectors)
     return weight, fuse(keywords, vectors, weight.alpha)

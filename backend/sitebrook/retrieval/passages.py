@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from sitebrook.db.pipeline import Statement, to_array
+from sitebrook.db.snapshot import Snapshot
 from sitebrook.retrieval.fusion import FusedChunk
-from sitebrook.retrieval.tables import chunk, document
 
-# Made once: it runs for every question.
-_BY_CHUNK: Final = (
-    select(chunk, document.c.title, document.c.url)
-    .join(document, document.c.id == chunk.c.document_id)
-    .where(
-        chunk.c.site_id == bindparam("site_id"),
-        chunk.c.id == any_(bindparam("chunk_ids", type_=ARRAY(Text))),
-    )
-)
+_BY_CHUNK: Final = """
+SELECT chunk.id, document_id, chunk.version, position, title, url, headings, chunk.text,
+    chunk.language
+FROM chunk JOIN document ON document.id = document_id
+WHERE chunk.site_id = $1 AND chunk.id = ANY($2::text[])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +44,32 @@ class Passage:
 
 
 async def load_passages(
-    connection: AsyncConnection, site_id: str, fused: Sequence[FusedChunk], weight: float
+    snapshot: Snapshot, site_id: str, fused: Sequence[FusedChunk], weight: float
 ) -> list[Passage]:
     """The passages of the site's chunks, in their order; ``weight`` is that of the vectors."""
-    values = {"site_id": site_id, "chunk_ids": [found.chunk_id for found in fused]}
-    rows = {row.id: row for row in await connection.execute(_BY_CHUNK, values)}
+    ids = to_array(found.chunk_id for found in fused)
+    (rows,) = await snapshot.send(Statement(_BY_CHUNK, (site_id.encode(), ids))).rows()
+    by_id = {row[0]: row for row in rows}
     return [
-        Passage(
-            chunk_id=row.id,
-            document_id=row.document_id,
-            version=row.version,
-            position=row.position,
-            title=row.title,
-            url=row.url,
-            headings=tuple(row.headings),
-            text=row.text,
-            language=row.language,
-            score=found.score,
-            fused=found,
-            weight=weight,
-        )
+        _to_passage(row, found, weight)
         for found in fused
-        if (row := rows.get(found.chunk_id)) is not None
+        if (row := by_id.get(found.chunk_id)) is not None
     ]
+
+
+def _to_passage(row: tuple[Any, ...], found: FusedChunk, weight: float) -> Passage:
+    chunk_id, document_id, version, position, title, url, headings, body, language = row
+    return Passage(
+        chunk_id=chunk_id,
+        document_id=document_id,
+        version=version,
+        position=position,
+        title=title,
+        url=url,
+        headings=tuple(headings),
+        text=body,
+        language=language,
+        score=found.score,
+        fused=found,
+        weight=weight,
+    )

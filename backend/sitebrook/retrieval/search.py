@@ -9,15 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from sitebrook.db.engine import Database
+from sitebrook.db.snapshot import Snapshot
 from sitebrook.errors import RequestError
 from sitebrook.retrieval.context import join_neighbours
 from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.keywords import KeywordIndexes
-from sitebrook.retrieval.knowledge import Knowledge, load_knowledge
+from sitebrook.retrieval.knowledge import Knowledge, read_knowledge
 from sitebrook.retrieval.legs import Clock, EmbeddedQuestion, Legs, fuse_legs, search_both
 from sitebrook.retrieval.passages import Passage, load_passages
 from sitebrook.retrieval.question_vectors import ProcessQuestionVectors, QuestionVectors
@@ -182,12 +181,12 @@ class Searcher:
         for _ in range(_REPEATS):
             name = self._embedder_names.get(site_id)
             embedded = await self._embed(name, asked)
-            async with self._database.snapshot() as connection:
-                knowledge = await load_knowledge(connection, site_id)
+            async with self._database.pipelined() as snapshot:
+                knowledge = await read_knowledge(snapshot, site_id)
                 if knowledge is None:
                     return None
                 if knowledge.embedder == name and knowledge.is_indexed:
-                    return await self._rank(connection, knowledge, asked, embedded)
+                    return await self._rank(snapshot, knowledge, asked, embedded)
             await self._prepare(knowledge)
         return None
 
@@ -213,21 +212,21 @@ class Searcher:
         reranker = self._reranker if asked.reranks else None
         # A provider may take long: the snapshot is opened after it has answered.
         embedded = await self._embed(name, asked)
-        async with self._database.snapshot() as connection:
-            knowledge = await load_knowledge(connection, asked.site_id)
+        async with self._database.pipelined() as snapshot:
+            knowledge = await read_knowledge(snapshot, asked.site_id)
             if knowledge is None:
                 return SearchResult()
             found = None
             if knowledge.embedder == name and knowledge.is_indexed:
-                found = await self._find(connection, knowledge, asked, embedded)
+                found = await self._find(snapshot, knowledge, asked, embedded)
                 if reranker is None:
-                    return await self._to_result(connection, asked, found)
+                    return await self._to_result(snapshot, asked, found)
         if found is None or reranker is None:
             await self._prepare(knowledge)
             return None
         found = await _rerank(reranker, asked, found)
-        async with self._database.snapshot() as connection:
-            return await self._to_result(connection, asked, found)
+        async with self._database.pipelined() as snapshot:
+            return await self._to_result(snapshot, asked, found)
 
     async def _prepare(self, knowledge: Knowledge) -> None:
         self._note_embedder(knowledge)
@@ -236,19 +235,21 @@ class Searcher:
 
     async def _rank(
         self,
-        connection: AsyncConnection,
+        snapshot: Snapshot,
         knowledge: Knowledge,
         asked: _Asked,
         embedded: EmbeddedQuestion,
     ) -> Ranking:
-        index = await self._keyword_indexes.load(connection, knowledge)
+        index = self._keyword_indexes.find(knowledge)
+        if index is None:
+            index = await self._keyword_indexes.load(snapshot.connection, knowledge)
         if asked.document_ids is not None:
-            within = await load_within(connection, asked.site_id, asked.document_ids)
+            within = await load_within(snapshot.connection, asked.site_id, asked.document_ids)
             embedded = replace(embedded, within=within)
-        legs = await search_both(connection, knowledge, index, embedded, asked.clock)
+        legs = await search_both(snapshot, knowledge, index, embedded, asked.clock)
         with asked.clock.measure("fuse"):
             by_rank = self._settings.fusion == "rrf"
-            weight, fused = await fuse_legs(connection, knowledge, legs, by_rank=by_rank)
+            weight, fused = fuse_legs(knowledge, legs, by_rank=by_rank)
         facts = Facts(
             version=knowledge.version,
             chunks=len(index),
@@ -262,31 +263,29 @@ class Searcher:
 
     async def _find(
         self,
-        connection: AsyncConnection,
+        snapshot: Snapshot,
         knowledge: Knowledge,
         asked: _Asked,
         embedded: EmbeddedQuestion,
     ) -> _Found:
-        ranking = await self._rank(connection, knowledge, asked, embedded)
+        ranking = await self._rank(snapshot, knowledge, asked, embedded)
         judged = self._reranker.candidates if self._reranker and asked.reranks else 0
         best = ranking.fused[: max(judged, asked.limit * _READ_PER_PASSAGE)]
         with asked.clock.measure("read"):
             weight = ranking.facts.weight.alpha
-            read = await load_passages(connection, asked.site_id, best, weight)
+            read = await load_passages(snapshot, asked.site_id, best, weight)
         failure = ranking.legs.vectors.failure
         if failure is not None:
             _LOG.warning("searched by keywords alone: %s", failure)
         return _Found(ranking, read, failure)
 
-    async def _to_result(
-        self, connection: AsyncConnection, asked: _Asked, found: _Found
-    ) -> SearchResult:
+    async def _to_result(self, snapshot: Snapshot, asked: _Asked, found: _Found) -> SearchResult:
         if not asked.chooses:
             return SearchResult(passages=_scored(found)[: asked.limit], degraded=found.failure)
         selection = choose(found.read, asked.limit, asked.min_score)
         with asked.clock.measure("context"):
             characters = self._settings.context_characters
-            passages = await join_neighbours(connection, selection.chosen, characters)
+            passages = await join_neighbours(snapshot, selection.chosen, characters)
         legs, facts = found.ranking.legs, found.ranking.facts
         relevant = legs.is_relevant()
         trace = None

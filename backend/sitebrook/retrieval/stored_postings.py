@@ -13,7 +13,8 @@ from psycopg import sql
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sitebrook.db.engine import Database, is_connection_failure, no_database
+from sitebrook.db.connect import is_connection_failure, no_database
+from sitebrook.db.engine import Database
 from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, join
 from sitebrook.retrieval.tables import holder, postings
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.commands import refusal, run, succeed
 
-from sitebrook.db.engine import to_psycopg_url
+from sitebrook.db.pool import to_psycopg_url
 from sitebrook.errors import StartError
 
 

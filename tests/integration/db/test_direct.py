@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from sitebrook.db.direct import DirectConnection, Statement, StatementRefused
+from sitebrook.db.direct import DirectConnection, Statement
 from sitebrook.db.engine import Database
+from sitebrook.db.pipeline import StatementRefused
 from sitebrook.errors import Unavailable
 
 _MADE = "CREATE TABLE IF NOT EXISTS direct_note (words text NOT NULL)"

@@ -17,8 +17,9 @@ from tests.commands import command_environment, refusal, run
 
 import sitebrook
 from sitebrook.chat.usage import load_usage, to_query
-from sitebrook.db.engine import Database, to_psycopg_url
+from sitebrook.db.engine import Database
 from sitebrook.db.migrate import _config, migrate, migration_status
+from sitebrook.db.pool import to_psycopg_url
 from sitebrook.db.tables import metadata
 from sitebrook.errors import StartError
 

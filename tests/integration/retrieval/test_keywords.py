@@ -81,7 +81,7 @@ async def test_a_change_is_read_alone(database: Database) -> None:
             reads.append(1)
 
     await store(database, site.id, make_document("b.md", "ibex"))
-    event.listen(database._engine.sync_engine, "before_cursor_execute", note)
+    event.listen(database._snapshots._engine.sync_engine, "before_cursor_execute", note)
     await load_index(database, site.id, indexes)
     assert len(reads) == 1  # the list of rows; the new row is read by a cursor of the driver
     await load_index(database, site.id, indexes)

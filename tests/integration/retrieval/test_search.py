@@ -14,9 +14,9 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import ProviderError
 from sitebrook.retrieval.documents import delete_documents
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
-from sitebrook.retrieval.knowledge import load_knowledge
+from sitebrook.retrieval.knowledge import read_knowledge
 from sitebrook.retrieval.search import Searcher
-from sitebrook.retrieval.vectors import find_nearest, score_chunks
+from sitebrook.retrieval.vectors import VectorSearch, to_nearest
 from sitebrook.settings import RetrievalSettings
 
 PHASES = {"embed", "vectors", "keywords", "fuse", "read", "context"}
@@ -211,15 +211,16 @@ async def test_an_embedder_that_hangs_delays_the_answer_by_two_seconds_at_most(
 async def test_vector_scores_are_the_cosines(database: Database) -> None:
     site_id = await fill(database)
     question = (await EMBEDDER.embed(["parcels to norway"]))[0]
-    async with database.snapshot() as connection:
-        knowledge = await load_knowledge(connection, site_id)
+    async with database.pipelined() as snapshot:
+        knowledge = await read_knowledge(snapshot, site_id)
         assert knowledge is not None
-        nearest = await find_nearest(connection, knowledge, question, 10)
+        vectors = VectorSearch(snapshot, knowledge, question)
+        nearest = to_nearest((await vectors.find_nearest(10).rows())[0])
         ids = [chunk_id for chunk_id, _ in nearest[:2]]
-        scores = await score_chunks(connection, knowledge, question, [*ids, "gone"])
+        (scores,) = await vectors.score([*ids, "gone"]).rows()
     expected = sorted((await EMBEDDER.embed(list(TEXTS.values()))) @ question, reverse=True)
     assert np.allclose([score for _, score in nearest], expected, atol=2e-3)
-    assert scores == dict(nearest[:2])
+    assert dict(scores) == dict(nearest[:2])
 
 
 async def test_one_text_is_shown_once_and_one_document_three_times(database: Database) -> None:

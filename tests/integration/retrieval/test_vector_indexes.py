@@ -20,10 +20,11 @@ from tests.integration.retrieval.synthetic import (
 
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
+from sitebrook.db.pipeline import BINARY, Statement
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.knowledge import Knowledge
 from sitebrook.retrieval.vector_indexes import TendedIndexes, tend_indexes
-from sitebrook.retrieval.vectors import find_nearest, score_chunks, to_statement
+from sitebrook.retrieval.vectors import VectorSearch, to_nearest, to_statement
 
 LEAST = 500
 
@@ -40,15 +41,17 @@ async def index_names(database: Database) -> dict[str, bool]:
 async def search(
     database: Database, knowledge: Knowledge, question: Vectors, limit: int
 ) -> list[tuple[str, float]]:
-    async with database.snapshot() as connection:
-        return await find_nearest(connection, knowledge, question, limit)
+    async with database.pipelined() as snapshot:
+        (rows,) = await VectorSearch(snapshot, knowledge, question).find_nearest(limit).rows()
+    return list(to_nearest(rows))
 
 
 async def plan(database: Database, site_id: str) -> str:
     statement = "EXPLAIN " + to_statement(site_id, NAME, DIMENSION, 100)
-    async with database.begin() as connection:
-        values = {"question": HalfVector(random_vectors(1, "question")[0])}
-        return "\n".join(row[0] for row in await connection.exec_driver_sql(statement, values))
+    question = HalfVector(random_vectors(1, "question")[0]).to_binary()
+    async with database.pipelined() as snapshot:
+        (rows,) = await snapshot.send(Statement(statement, (question,), (BINARY,))).rows()
+    return "\n".join(row[0] for row in rows)
 
 
 async def test_a_large_site_is_searched_by_its_own_index_and_a_small_one_exactly(
@@ -78,7 +81,7 @@ async def test_the_index_stays_in_use_once_statements_are_prepared(database: Dat
     (name,) = await index_names(database)
     for number in range(20):
         await search(database, large, random_vectors(1, str(number))[0], 100)
-    async with database.begin() as connection:
+    async with database.snapshot() as connection:
         await connection.execute(text("SELECT pg_stat_force_next_flush()"))
     statement = text("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = :name")
     async with database.begin() as connection:
@@ -101,8 +104,8 @@ async def test_chunks_that_were_deleted_are_not_found_and_others_come_up(
     left = {one: vector for one, vector in vectors.items() if one not in gone}
     assert len(found) == 100
     assert len(found & nearest(left, question, 100)) >= 90
-    async with database.snapshot() as connection:
-        assert await score_chunks(connection, large, question, list(gone)) == {}
+    async with database.pipelined() as snapshot:
+        assert await VectorSearch(snapshot, large, question).score(list(gone)).rows() == [[]]
 
 
 async def test_an_index_that_broke_off_is_found_and_built_again(database: Database) -> None:

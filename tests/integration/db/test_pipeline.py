@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from sitebrook.db.engine import Database
+from sitebrook.db.pipeline import Statement, StatementRefused, to_array
+from sitebrook.errors import Unavailable
+
+_ONE = Statement("SELECT 1")
+_WORDS = "SELECT word FROM unnest($1::text[]) AS word"
+_PID = Statement("SELECT pg_backend_pid()")
+_PREPARED = text("SELECT count(*) FROM pg_prepared_statements")
+
+
+async def read(database: Database, statement: Statement) -> list[object]:
+    async with database.pipelined() as snapshot:
+        (rows,) = await snapshot.send(statement).rows()
+    return [value for (value,) in rows]
+
+
+async def test_answers_come_in_the_order_that_was_sent(database: Database) -> None:
+    async with database.pipelined() as snapshot:
+        first = snapshot.send(Statement("SELECT 1, pg_sleep(0.02)::text"), _ONE)
+        second = snapshot.send(Statement("SELECT $1::integer + 1", (b"41",)))
+        assert await second.rows() == [[(42,)]]
+        assert await first.rows() == [[(1, "")], [(1,)]]
+
+
+async def test_any_text_is_part_of_an_array(database: Database) -> None:
+    words = ["a_1-B", "", "null", "NULL", "nullify", 'a "b" \\ c', "{x,y}", "\u00e9 \u4e2d", " "]
+    assert await read(database, Statement(_WORDS, (to_array(words),))) == words
+
+
+async def test_what_is_sent_later_sees_the_same_moment(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("CREATE TABLE moment (word TEXT)"))
+    count = "SELECT count(*) FROM moment"
+    async with database.pipelined() as snapshot:
+        assert await snapshot.send(Statement(count)).rows() == [[(0,)]]
+        async with database.begin() as connection:
+            await connection.execute(text("INSERT INTO moment VALUES ('later')"))
+        assert (await snapshot.connection.execute(text(count))).scalar_one() == 0
+        assert await snapshot.send(Statement(count), ends=True).rows() == [[(0,)]]
+    assert await read(database, Statement(count)) == [1]
+    with pytest.raises(StatementRefused):
+        await read(database, Statement("INSERT INTO moment VALUES ('never')"))
+    async with database.begin() as connection:
+        await connection.execute(text("DROP TABLE moment"))
+
+
+async def test_a_refused_statement_tells_its_kind_and_the_next_snapshot_goes_on(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=2)
+    (before,) = await read(database, _PID)
+    for _ in range(2):
+        with pytest.raises(StatementRefused) as refused:
+            await read(database, Statement("SELECT $1::integer", (b"my secret",)))
+        assert "secret" not in str(refused.value)
+    with pytest.raises(StatementRefused):
+        await read(database, Statement("SELECT nothing FROM nowhere"))
+    assert await read(database, Statement("SELECT $1::integer", (b"7",))) == [7]
+    assert await read(database, _PID) == [before]
+    await database.aclose()
+
+
+async def test_a_search_that_is_cancelled_leaves_nobody_its_answer(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    (before,) = await read(database, _PID)
+    waiting = asyncio.create_task(read(database, Statement("SELECT pg_sleep(60)::text")))
+    while not database.connections_in_use:
+        await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await read(database, _PID) != [before]
+    assert database.connections_in_use == 0
+    await database.aclose()
+
+
+async def test_a_lost_connection_is_unavailable_once(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    with pytest.raises(Unavailable):
+        await read(database, Statement("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert await read(database, _ONE) == [1]
+    await database.aclose()
+
+
+async def test_statements_used_longest_ago_are_no_longer_prepared(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)
+    for number in range(150):
+        assert await read(database, Statement(f"SELECT {number}")) == [number]
+        assert await read(database, _ONE) == [1]
+    async with database.snapshot() as connection:
+        assert (await connection.execute(_PREPARED)).scalar_one() == 100
+    await database.aclose()
