@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Literal, TypeVar
 
+import msgspec
 from sqlalchemy import select
 
 from sitebrook.access import tables
@@ -45,8 +46,7 @@ _CACHE_S: Final = 1.0
 _CACHE_ENTRIES: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who sent a request: a site's server (secret key) or a visitor of its pages."""
 
     site: Site
@@ -61,8 +61,7 @@ class Caller:
         return self.role in {"site", "admin"}
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True, gc=False):
     """What a request says of itself; ``own_origin`` is the server's, as the request named it."""
 
     bearer: str | None

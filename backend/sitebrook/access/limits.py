@@ -6,8 +6,9 @@ import ipaddress
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, Protocol
+
+import msgspec
 
 from sitebrook.access.gate import Caller
 from sitebrook.errors import LimitReached
@@ -20,8 +21,7 @@ _PURGE_ENTRIES: Final = 10_000
 _IPV6_NETWORK_BITS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True, gc=False):
     """What one subject may do; 0 is without bound."""
 
     scope: Literal["key", "visitor", "address"]

@@ -74,7 +74,7 @@ async def _resume(answer_id: str, scope: Scope, send: Send) -> None:
     if not caller.has_secret_key:
         allowance = allowance_of_address(address_of(scope), parts.settings.limits)
         await parts.limiter.count([allowance])
-    after = head.headers.get("last-event-id") or parameters.get("after")
+    after = head.get(b"last-event-id") or parameters.get("after")
     async with _opened(parts, caller, answer_id, after) as reader:
         form = ResumedAnswer(to_head(reader.head))
         if not reader.position.endswith("-0"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from litestar.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _EXTENSION: Final = "sitebrook.connection"
+_CYCLE: Final = "sitebrook.cycle"
 _STATUS_LINE: Final = b"HTTP/1.1 "
 _INTERIM: Final = b"HTTP/1.1 1"
+_STATUS_200: Final = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n\r\n"
 
 
 class _JoiningTransport:
@@ -88,15 +91,37 @@ class ClientConnection(HttpToolsProtocol):
         if self.on_left is not None:
             self.on_left()
 
+    def on_headers_complete(self) -> None:
+        """Shows uvicorn's state of the request to its route."""
+        super().on_headers_complete()
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.scope is self.scope:  # not of a request to upgrade
+            cycle.scope["extensions"][_CYCLE] = cycle
+
+    def begin(self, scope: Scope, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """Begins a chunked response with status 200; its head is sent with its first part.
+
+        uvicorn looks through each name and value for what no head may hold; the caller knows that
+        these ``fields`` are fit, and in lower case.
+        """
+        own: Any = scope
+        cycle: RequestResponseCycle = own["extensions"][_CYCLE]
+        cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        cycle.chunked_encoding = True
+        lines = [b"%b: %b\r\n" % field for field in (*cycle.default_headers, *fields)]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self._joining.held = _STATUS_200 + b"".join(lines) + _CHUNKED
+
     def write(self, frame: bytes) -> None:
         """Sends a part of a chunked response that has begun, while the client is there."""
         if self.is_lost:
             return  # uvloop's closed transports raise
-        chunk = _to_chunk(frame)
         if self._joining.held:
-            self._joining.write(chunk)
+            self._joining.write(_to_chunk(frame))
         else:
-            self._write(chunk)
+            self._write(b"%x\r\n%b\r\n" % (len(frame), frame))
 
     def hold(self, frame: bytes) -> None:
         """Keeps the last part of a response that has begun until its end is sent."""
@@ -132,7 +157,9 @@ def connection_of(scope: Scope) -> ClientConnection:
 
     Raises RuntimeError under another server than ``sitebrook serve``.
     """
-    extensions = cast("dict[str, Any]", cast("dict[str, Any]", scope).get("extensions") or {})
+    own: Any = scope
+    extensions: Any = own.get("extensions") or {}
     if _EXTENSION not in extensions:
         raise RuntimeError("Streams need the server of `sitebrook serve`.")
-    return cast("ClientConnection", extensions[_EXTENSION])
+    connection: ClientConnection = extensions[_EXTENSION]
+    return connection

@@ -121,12 +121,12 @@ class Exchange:
 
     def note(self, batch: list[AnswerEvent]) -> None:
         """Counts events that are given to the client together."""
-        deltas = 0
+        deltas = len(batch)
         for event in batch:
-            if isinstance(event, Delta):
-                deltas += 1
-            elif isinstance(event, Finish):
-                self.timings.finish_reasons.append(event.reason)
+            if type(event) is not Delta:
+                deltas -= 1
+                if isinstance(event, Finish):
+                    self.timings.finish_reasons.append(event.reason)
         if deltas:
             self.timings.note_deltas(deltas)
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from sitebrook.api.bodies import Body
+from sitebrook.api.connection import connection_of
 from sitebrook.api.cors import Cors, Fields, with_cors
 from sitebrook.api.draining import refuse_work
 from sitebrook.api.errors import to_reply
@@ -55,7 +56,7 @@ class Front:
         request_id.set(own_id)  # the task ends with the request, and its context too
         timings = measuring.begin(scope, headers, own_id)
         body = Body(receive, is_held=headers.get(b"expect") == b"100-continue")
-        response = _Response(send, body, timings, measuring)
+        response = _Response(scope, send, body, timings, measuring)
         try:
             if b"origin" in headers:
                 response.cors = await self._cors.begin(scope, headers, response.send_own)
@@ -91,13 +92,19 @@ class Front:
 class _Response:
     """The response to one request: what is added to its head, and what is known once it began."""
 
-    __slots__ = ("_measuring", "_send", "_timings", "body", "cors", "has_begun", "is_stream")
+    __slots__ = (
+        *("_measuring", "_scope", "_send", "_timings"),
+        *("body", "cors", "has_begun", "is_stream"),
+    )
 
-    def __init__(self, send: Send, body: Body, timings: Timings, measuring: Measuring) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, body: Body, timings: Timings, measuring: Measuring
+    ) -> None:
         self.body = body
         self.cors: Fields | None = None
         self.has_begun = False
         self.is_stream = False
+        self._scope = scope
         self._send = send
         self._timings = timings
         self._measuring = measuring
@@ -110,6 +117,9 @@ class _Response:
             if self.cors is not None:
                 message["headers"] = with_cors(message["headers"], self.cors)
             self._begin(message)
+            if self.is_stream:
+                connection_of(self._scope).begin(self._scope, message["headers"])
+                return
         await self._send(message)
 
     async def send_own(self, message: Any) -> None:

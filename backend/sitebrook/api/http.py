@@ -5,8 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,8 +23,8 @@ T = TypeVar("T")
 # NUL, or the first half of a surrogate pair; most bodies hold neither.
 _DUBIOUS: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _NOT_DIRECT: Final = (
-    *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"),
-    *("forwarded", "via", "origin"),
+    *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"),
+    *(b"forwarded", b"via", b"origin"),
 )
 _JSON_TYPES: Final = ("application/json", "")
 
@@ -34,35 +33,38 @@ class ClientLeft(Exception):
     """The caller closed the connection before the request was whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """The headers of a request (lower-case names) and where it was sent."""
 
-    headers: Mapping[str, str]
+    headers: dict[bytes, bytes]
     own_origin: str
+
+    def get(self, name: bytes) -> str | None:
+        """The value of a header."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     def to_credentials(self) -> Credentials:
         """What the request says of its sender."""
-        scheme, _, value = self.headers.get("authorization", "").partition(" ")
+        scheme, _, value = (self.get(b"authorization") or "").partition(" ")
         bearer = value.strip() if scheme.lower() == "bearer" else ""
-        return Credentials(bearer or None, self.headers.get("origin"), self.own_origin)
+        return Credentials(bearer or None, self.get(b"origin"), self.own_origin)
 
 
 def head_of(scope: Scope, public_url: str | None) -> RequestHead:
     """The head of a request; its own origin is ``public_url``'s, else what the client addressed."""
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
+    headers = dict(scope["headers"])
     if public_url:
         parts = urlsplit(public_url)
         return RequestHead(headers, f"{parts.scheme}://{parts.netloc}".lower())
-    host = headers.get("host", "") or "localhost"
+    host = headers.get(b"host", b"").decode("latin-1") or "localhost"
     return RequestHead(headers, f"{scope['scheme']}://{host}".lower())
 
 
 def address_of(scope: Scope) -> str:
     """The client's address, as trusted proxies tell it."""
-    client = cast("dict[str, Any]", scope).get("client")
+    own: Any = scope
+    client = own.get("client")
     return str(client[0]) if client else ""
 
 
@@ -75,7 +77,7 @@ def is_local_operator(scope: Scope, head: RequestHead) -> bool:
     if any(name in head.headers for name in _NOT_DIRECT):
         return False
     try:
-        host = urlsplit(f"//{head.headers.get('host', '')}").hostname or ""
+        host = urlsplit(f"//{head.get(b'host') or ''}").hostname or ""
         return _is_loopback(address_of(scope)) and _is_loopback(host)
     except ValueError:
         return False
@@ -87,7 +89,8 @@ def _is_loopback(host: str) -> bool:
 
 def method_of(scope: Scope) -> str:
     """The request's method in capitals."""
-    return str(cast("dict[str, Any]", scope)["method"])
+    own: Any = scope
+    return str(own["method"])
 
 
 async def read_body(receive: Receive, head: RequestHead, *, max_bytes: int) -> bytes:
@@ -96,7 +99,7 @@ async def read_body(receive: Receive, head: RequestHead, *, max_bytes: int) -> b
     Raises BodyTooLarge when more than ``max_bytes`` are announced or have come, ClientLeft when
     the caller went away.
     """
-    announced = head.headers.get("content-length", "")
+    announced = head.headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     parts: list[bytes] = []
@@ -121,10 +124,9 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
 
 def check_json_type(head: RequestHead) -> None:
     """Raises UnsupportedBody unless the body is announced as JSON, or not announced at all."""
-    content_type = head.headers.get("content-type", "")
-    if content_type == "application/json":
+    if head.headers.get(b"content-type") == b"application/json":
         return
-    content_type = content_type.split(";")[0].strip().lower()
+    content_type = (head.get(b"content-type") or "").split(";")[0].strip().lower()
     if content_type not in _JSON_TYPES and not content_type.endswith("+json"):
         raise UnsupportedBody(
             f"The body is {content_type}; send JSON with `Content-Type: application/json`."
@@ -169,9 +171,11 @@ async def send_reply(
 
 def parts_of(scope: Scope) -> Parts:
     """The objects of this process."""
-    return cast("Parts", scope["litestar_app"].state.parts)
+    parts: Parts = scope["litestar_app"].state.parts
+    return parts
 
 
 def ticker_of(scope: Scope) -> Ticker:
     """The timer that this process's streams share."""
-    return cast("Ticker", scope["litestar_app"].state.ticker)
+    ticker: Ticker = scope["litestar_app"].state.ticker
+    return ticker

@@ -17,8 +17,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 def timings_of(scope: Scope) -> Timings:
     """The timings of this request; unrecorded ones outside of the middleware."""
-    own = cast("dict[str, Any]", scope)
-    timings = own.get(_SCOPE_KEY)
+    own: Any = scope
+    timings: Timings | None = own.get(_SCOPE_KEY)
     if timings is None:
         timings = own[_SCOPE_KEY] = Timings()
     return timings

@@ -95,7 +95,7 @@ async def report_metrics(
 
     A key that is sent must be right wherever it comes from.
     """
-    if "authorization" in head.headers or not is_local_operator(request.scope, head):
+    if b"authorization" in head.headers or not is_local_operator(request.scope, head):
         caller = await provide_server(await parts.gate.find_caller(head.to_credentials()))
         if caller.role != "admin":
             raise NotPermitted(

@@ -120,8 +120,9 @@ class Answer:
     def take_deltas(self) -> list[AnswerEvent]:
         """The deltas that have arrived and are shown, in order; often none."""
         batch: list[AnswerEvent] = []
-        while self._room > 0 and (delta := self._stream.take_delta()) is not None:
-            self._add_delta(delta, batch)
+        if self._room > 0:
+            for delta in self._stream.take_deltas():
+                self._add_delta(delta, batch)
         return batch
 
     async def batches(self) -> AsyncGenerator[list[AnswerEvent]]:
@@ -170,10 +171,9 @@ class Answer:
 
         One by one, the stream's iterator would cost as much as all else that is done to a delta.
         """
-        add_delta, take_delta = self._add_delta, self._stream.take_delta
-        add_delta(first, batch)
-        while self._room > 0 and (delta := take_delta()) is not None:
-            add_delta(delta, batch)
+        self._add_delta(first, batch)
+        for delta in self._stream.take_deltas():
+            self._add_delta(delta, batch)
         if self._room <= 0:
             raise faults.malformed(self.origin.provider, "does not end its answer")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Final
 
 from sitebrook.errors import RequestError, Unavailable
@@ -41,25 +41,27 @@ class OpenAnswers:
         if self._is_draining:
             raise _stopping()
 
-    @contextlib.contextmanager
-    def enter(self, end: Callable[[RequestError], None]) -> Generator[None]:
-        """Counts an answer as under way during the block.
+    def enter(self, end: Callable[[RequestError], None]) -> OpenAnswer:
+        """Counts an answer as under way during the block of a ``with``.
 
         ``end`` is called at most once, when the process cannot wait any longer; it must make the
         answer end with that error and must not block. Raises Unavailable while draining.
         """
+        return OpenAnswer(self, end)
+
+    def add(self, answer: OpenAnswer) -> None:
+        """Counts an answer as under way. Raises Unavailable while draining."""
         self.check_taken()
-        key = object()
-        self._ends[key] = end
+        self._ends[answer] = answer.end
         self._is_empty.clear()
-        try:
-            yield
-        finally:
-            del self._ends[key]
-            if not self._ends:
-                self._is_empty.set()
-                if self._is_draining:
-                    self._is_due.set()
+
+    def discard(self, answer: OpenAnswer) -> None:
+        """Counts it off."""
+        del self._ends[answer]
+        if not self._ends:
+            self._is_empty.set()
+            if self._is_draining:
+                self._is_due.set()
 
     def begin_drain(self) -> None:
         """From now on new work is refused; answers under way go on."""
@@ -85,6 +87,22 @@ class OpenAnswers:
         for end in list(self._ends.values()):
             end(_stopping())
         await _wait(self._is_empty, _LAST_EVENT_S)
+
+
+class OpenAnswer:
+    """An answer that is under way during a block."""
+
+    __slots__ = ("_answers", "end")
+
+    def __init__(self, answers: OpenAnswers, end: Callable[[RequestError], None]) -> None:
+        self._answers = answers
+        self.end = end
+
+    def __enter__(self) -> None:
+        self._answers.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._answers.discard(self)
 
 
 def _stopping() -> Unavailable:

@@ -107,12 +107,13 @@ class EventStream:
             self._listener = listener
             self._response.tap = self._take_at_once
 
-    def take_delta(self) -> Delta | None:
-        """See ``ProviderStream.take_delta``."""
+    def take_deltas(self) -> list[Delta]:
+        """See ``ProviderStream.take_deltas``."""
         ready = self._ready
-        if ready and isinstance(ready[0], Delta):
-            return ready.popleft()  # pyright: ignore[reportReturnType] - the one just looked at
-        return None
+        deltas: list[Delta] = []
+        while ready and isinstance(ready[0], Delta):
+            deltas.append(ready.popleft())  # pyright: ignore[reportArgumentType] - just looked at
+        return deltas
 
     def __aiter__(self) -> EventStream:
         return self

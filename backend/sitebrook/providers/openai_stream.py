@@ -11,7 +11,6 @@ from sitebrook.providers import faults
 from sitebrook.providers.extras import ExtraReader, MalformedExtra
 from sitebrook.providers.protocol import Delta, Finish, ProviderEvent, ProviderRequest, Usage
 from sitebrook.providers.wire import (
-    PlainEvent,
     WireChoice,
     WireDelta,
     WireEvent,
@@ -58,22 +57,15 @@ class OpenAIReader:
 
     def read(self, payload: bytes) -> None:
         """Takes the data of one event; see ``WireReader.read``."""
-        if self._is_plain:
-            try:
-                event = to_plain_event(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._is_plain = False  # what it is comes again, or ends the answer
-            else:
-                self._take_plain(event)
-                return
-        self._read_any(payload)
-
-    def end(self) -> None:
-        """Completes an answer whose ``[DONE]`` is missing; see ``WireReader.end``."""
-        if self._is_whole(is_done=False):
-            self._complete()
-
-    def _take_plain(self, event: PlainEvent) -> None:
+        if not self._is_plain:
+            self._read_any(payload)
+            return
+        try:
+            event = to_plain_event(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._is_plain = False  # what it is comes again, or ends the answer
+            self._read_any(payload)
+            return
         for choice in event.choices or ():
             index, delta = choice.index, choice.delta
             if index in self._finished:
@@ -89,6 +81,11 @@ class OpenAIReader:
                 self._finish(index, choice.finish_reason)
         if event.usage is not None:
             self._usage = event.usage
+
+    def end(self) -> None:
+        """Completes an answer whose ``[DONE]`` is missing; see ``WireReader.end``."""
+        if self._is_whole(is_done=False):
+            self._complete()
 
     def _read_any(self, payload: bytes) -> None:
         if payload == _DONE:

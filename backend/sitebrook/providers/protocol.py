@@ -269,8 +269,8 @@ class ProviderStream(Protocol):
         """
         ...
 
-    def take_delta(self) -> Delta | None:
-        """The next event, if it has arrived and is a delta; the iterator gives it no more."""
+    def take_deltas(self) -> list[Delta]:
+        """The deltas that have arrived, up to another event; the iterator gives them no more."""
         ...
 
     def __aiter__(self) -> AsyncIterator[ProviderEvent]:

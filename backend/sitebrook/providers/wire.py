@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -101,6 +102,8 @@ class _Request(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 _RENAMED: Final = frozenset({"max_tokens", "seed", "stores_metadata"})
+_SAME: Final = tuple(name for name in GenerationOptions.__struct_fields__ if name not in _RENAMED)
+_get_same: Final = operator.attrgetter(*_SAME)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -110,11 +113,7 @@ def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
     Raises InvalidRequest for text that UTF-8 cannot hold.
     """
     options = request.options
-    fields: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in GenerationOptions.__struct_fields__
-        if name not in _RENAMED
-    }
+    fields: dict[str, Any] = dict(zip(_SAME, _get_same(options), strict=True))
     fields[dialect.max_tokens] = options.max_tokens
     fields[dialect.seed] = options.seed
     if dialect.keeps_metadata and options.metadata:

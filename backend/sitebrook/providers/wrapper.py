@@ -13,11 +13,7 @@ class ProviderWrapper:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-
-    @property
-    def name(self) -> str:
-        """The provider's name in the settings."""
-        return self._provider.name
+        self.name: str = provider.name
 
     def check(self, request: ProviderRequest) -> None:
         """Raises InvalidRequest for what the provider does not have; see ``Provider.check``."""

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from sqlalchemy import text
 from tests.factories import make_key, make_site
 
@@ -91,10 +91,10 @@ async def test_a_question_asked_again_without_an_answer_is_kept_once(
 async def test_a_visitor_is_known_from_the_first_question_on(
     database: Database, store: TurnStore, caller: Caller
 ) -> None:
-    visitor = replace(caller, role="visitor", visitor_id="vis_1")
+    visitor = structs.replace(caller, role="visitor", visitor_id="vis_1")
     await store.store([question(visitor, "Why?")])
     assert await contents(database, visitor) == ["Why?"]
-    other = replace(visitor, visitor_id="vis_2")
+    other = structs.replace(visitor, visitor_id="vis_2")
     with pytest.raises(NotFound):
         await Conversations(database).load_messages(other, CONVERSATION)
 
@@ -145,7 +145,7 @@ async def test_two_processes_never_take_the_same_number(
 async def test_several_conversations_of_one_visitor_fit_into_one_batch(
     database: Database, store: TurnStore, caller: Caller
 ) -> None:
-    visitor = replace(caller, role="visitor", visitor_id="vis_1")
+    visitor = structs.replace(caller, role="visitor", visitor_id="vis_1")
     second = "conv_" + "2" * 22
     await store.store(
         [

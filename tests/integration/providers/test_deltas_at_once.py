@@ -27,10 +27,11 @@ class _Reader:
         opened.on_ready(self._take)
 
     def _take(self) -> None:
-        while self._takes and (delta := self._opened.take_delta()) is not None:
-            self._takes -= 1
-            self.at_once.append(delta)
-            self.events.append(delta)
+        if self._takes > 0:
+            deltas = self._opened.take_deltas()
+            self._takes -= len(deltas)
+            self.at_once += deltas
+            self.events += deltas
 
     async def read(self) -> None:
         try:

@@ -38,8 +38,8 @@ class _Stream:
     def on_ready(self, listener: Callable[[], None]) -> None:
         pass
 
-    def take_delta(self) -> None:
-        return None
+    def take_deltas(self) -> list[Delta]:
+        return []
 
     def __aiter__(self) -> _Stream:
         return self

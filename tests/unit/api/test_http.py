@@ -20,7 +20,9 @@ _GONE = {"type": "http.disconnect"}
 
 
 def _head(**headers: str) -> RequestHead:
-    return RequestHead({name.replace("_", "-"): value for name, value in headers.items()}, "")
+    return RequestHead(
+        {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}, ""
+    )
 
 
 def _scope(*headers: tuple[str, str], scheme: str = "http") -> Any:
@@ -58,7 +60,7 @@ def test_the_key_is_what_follows_bearer(value: str, bearer: str | None) -> None:
 
 
 def test_the_own_origin_is_what_the_client_addressed() -> None:
-    assert head_of(_scope(("Host", "Example.com:81")), None).own_origin == "http://example.com:81"
+    assert head_of(_scope(("host", "Example.com:81")), None).own_origin == "http://example.com:81"
     assert head_of(_scope(("host", "a"), scheme="https"), None).own_origin == "https://a"
     assert head_of(_scope(), None).own_origin == "http://localhost"
 
@@ -70,7 +72,7 @@ def test_a_public_url_wins_over_the_host_header() -> None:
 
 def test_an_absent_origin_is_none() -> None:
     assert head_of(_scope(), None).to_credentials().origin is None
-    found = head_of(_scope(("Origin", "null")), None).to_credentials()
+    found = head_of(_scope(("origin", "null")), None).to_credentials()
     assert found.origin == "null"
 
 

@@ -23,8 +23,8 @@ class _EndlessStream:
     def on_ready(self, listener: Any) -> None:
         pass
 
-    def take_delta(self) -> Delta | None:
-        return self._next() if self._at_once else None
+    def take_deltas(self) -> list[Delta]:
+        return [self._next()] if self._at_once else []
 
     def __aiter__(self) -> _EndlessStream:
         return self
@@ -70,8 +70,8 @@ class _ShortStream:
     def on_ready(self, listener: Any) -> None:
         pass
 
-    def take_delta(self) -> Delta | None:
-        return None
+    def take_deltas(self) -> list[Delta]:
+        return []
 
     def __aiter__(self) -> _ShortStream:
         return self

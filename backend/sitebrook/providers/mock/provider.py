@@ -98,9 +98,9 @@ class MockStream:
     def on_ready(self, listener: Callable[[], None]) -> None:
         """Nothing arrives by itself."""
 
-    def take_delta(self) -> Delta | None:
+    def take_deltas(self) -> list[Delta]:
         """None: deltas are due one by one."""
-        return None
+        return []
 
     def __aiter__(self) -> MockStream:
         return self
