@@ -19,7 +19,7 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
-from sitebrook.ingestion.website.sources import find_source, save_source
+from sitebrook.ingestion.website.sources import delete_source, find_source, save_source
 from sitebrook.ingestion.website.websites import Websites
 from sitebrook.jobs.crawling import CrawlTools, crawl_kind, due_kind, enqueue_crawl
 from sitebrook.jobs.job import NewJob
@@ -153,6 +153,25 @@ async def test_a_cancelled_crawl_stops(
     assert asked < 50
     await website.settle()
     assert len(website.asked) == asked
+
+
+async def test_a_website_that_is_removed_while_it_is_read_leaves_nothing(
+    engine: Engine, website: FakeWebsite, site: Site, start: Callable[..., Any]
+) -> None:
+    paths = tuple(f"/{at}" for at in range(30))
+    website.pages |= {"/": html("Home", links=paths)}
+    website.pages |= {path: html(path, delay_s=0.1) for path in paths}
+    source = await save_source(engine.database, site.id, website.url())
+    job_id = await start(site, source.id)
+    async with engine.working():
+        await engine.until("SELECT 1 FROM source_page WHERE outcome = 'added' OFFSET 5 LIMIT 1")
+        assert await delete_source(engine.database, site.id, source.id) > 5
+        [row] = await engine.ended(job_id)
+    assert (row["status"], row["error_code"]) == ("failed", "not_found")
+    assert "removed" in row["error_message"]
+    assert len(website.asked) < len(paths)
+    left = "SELECT id FROM document UNION ALL SELECT url FROM source_page"
+    assert await engine.rows(left) == []
 
 
 async def test_a_website_that_is_gone_fails_for_good(

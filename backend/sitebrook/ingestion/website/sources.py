@@ -171,8 +171,11 @@ async def load_known(
     }
 
 
-async def save_page(database: Database, source_id: str, page: PageReport) -> None:
-    """Keeps what became of a page; one that failed stays the document that it was."""
+async def save_page(database: Database, source_id: str, page: PageReport) -> bool:
+    """Keeps what became of a page; one that failed stays the document that it was.
+
+    False when the website was removed.
+    """
     values: dict[str, Any] = {
         "outcome": page.outcome,
         "reason": page.reason,
@@ -192,9 +195,10 @@ async def save_page(database: Database, source_id: str, page: PageReport) -> Non
     row = insert_or(source_page).values(**new)
     saved = row.on_conflict_do_update(index_elements=["source_id", "url"], set_=values)
     async with database.begin() as connection:
-        # A website that was removed while it is read takes its pages with it.
-        if (await connection.execute(_lock(source_id))).first() is not None:
-            await connection.execute(saved)
+        if (await connection.execute(_lock(source_id))).first() is None:
+            return False
+        await connection.execute(saved)
+    return True
 
 
 async def save_crawl(
@@ -218,10 +222,18 @@ async def save_crawl(
 
 
 async def delete_source(database: Database, site_id: str, source_id: str) -> int:
-    """How many documents went with the website. Raises NotFound."""
+    """How many documents went with the website. Raises NotFound.
+
+    A crawl under way ends with its next page, and removes what it stored since.
+    """
     found = await find_source(database, site_id, source_id)
-    known = list(await load_known(database, found.id))
+    pages = select(source_page.c.url).where(
+        source_page.c.source_id == found.id, source_page.c.is_stored
+    )
     async with database.begin() as connection:
+        # No page is kept between the two statements.
+        await connection.execute(_lock(found.id))
+        known = list((await connection.execute(pages)).scalars())
         await connection.execute(delete(source).where(source.c.id == found.id))
     removed = 0
     for start in range(0, len(known), _DELETED_AT_ONCE):
