@@ -92,14 +92,18 @@ async def switch_with_stores(
 ) -> Switched:
     """As ``switch_embedder`` for the site and then for its stores that have documents.
 
-    What was done is the sum; ``before`` is that of the first.
+    What was done is the sum; ``before`` is that of the first. A store that is deleted meanwhile is
+    passed over.
     """
-    holders = await _list_holders(database, site_id) or [site_id]
-    done = [
-        await switch_embedder(database, one, target, on_progress=on_progress) for one in holders
-    ]
+    done: list[Switched] = []
+    for one in await _list_holders(database, site_id) or [site_id]:
+        try:
+            done.append(await switch_embedder(database, one, target, on_progress=on_progress))
+        except InvalidRequest:
+            if one == site_id or one in await _list_holders(database, site_id):
+                raise
     return Switched(
-        done[0].before,
+        done[0].before if done else target.name,
         target.name,
         made=sum(one.made for one in done),
         removed=sum(one.removed for one in done),

@@ -283,3 +283,26 @@ async def test_a_switch_of_a_store_is_stopped_with_its_site(database: Database) 
     bare = await make_site(database, name="Bare")
     with pytest.raises(InvalidRequest, match="no documents"):
         await switch_with_stores(database, bare.id, Other())
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+async def test_a_store_that_is_deleted_meanwhile_stops_no_switch(
+    database: Database, *, is_begun: bool
+) -> None:
+    site = await fill(database)
+    gone, left = await make_store(database, site, "vs_1"), await make_store(database, site, "vs_2")
+    for one in (gone, left):
+        await store(database, one, make_document("a.md", "walrus", "crocodile"))
+
+    class Deleting(Other):
+        async def embed(self, texts: Sequence[str]) -> Vectors:
+            vectors = await super().embed(texts)
+            if self.texts == (8 if is_begun else 6):  # the site has six chunks, each store two
+                async with database.begin() as connection:
+                    await connection.execute(text("DELETE FROM holder WHERE id = 'vs_1'"))
+            return vectors
+
+    done = await switch_with_stores(database, site.id, Deleting())
+    assert (done.before, done.after, done.made) == (EMBEDDER.name, "other-8", 8)
+    for one, expected in ((site.id, {"other-8": 6}), (gone, {}), (left, {"other-8": 2})):
+        assert await by_embedder(database, one) == expected
