@@ -26,7 +26,7 @@ from sitebrook.compute.frames import (
     decode,
     encode,
     read_buffers,
-    to_lengths,
+    to_pieces,
 )
 from sitebrook.errors import RequestError
 
@@ -44,14 +44,19 @@ def main() -> None:
     confine(pipe, parent_id, memory_bytes)
     try:
         while True:
-            call = read_buffers(lambda count: _receive(pipe, count), _NO_BOUND)
-            answer = _answer(call)
-            _send(pipe, [to_lengths(answer), *answer])
+            _serve(pipe)
     except (EOFError, BrokenPipeError):
         os._exit(0)  # nothing to tidy up
     except MemoryError:
         # Whatever is still whole after this is not worth finding out.
         os._exit(OUT_OF_MEMORY)
+
+
+def _serve(pipe: int) -> None:
+    """One call; what it brought and gave is not kept while the next one is waited for."""
+    answer = _answer(read_buffers(lambda count: _receive(pipe, count), _NO_BOUND))
+    for piece in to_pieces(answer):
+        _send(pipe, piece)
 
 
 def _answer(received: list[bytearray]) -> list[Buffer]:
@@ -107,11 +112,10 @@ def _receive(pipe: int, count: int) -> bytearray:
     return received
 
 
-def _send(pipe: int, buffers: list[Buffer]) -> None:
-    for one in buffers:
-        view = memoryview(one).cast("B")
-        while view:
-            view = view[os.write(pipe, view) :]
+def _send(pipe: int, piece: Buffer) -> None:
+    view = memoryview(piece).cast("B")
+    while view:
+        view = view[os.write(pipe, view) :]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -18,10 +18,11 @@ Buffer = bytes | bytearray | memoryview
 
 HEAD: Final = struct.Struct("<4sI")
 _MAGIC: Final = b"sbf1"
-_MAX_BUFFERS: Final = 1024
+_MAX_BUFFERS: Final = 16_384
 _LENGTH_BYTES: Final = 8
-# Booleans, whole numbers and floats; anything else could be a reference.
-_ARRAY_KINDS: Final = frozenset("biuf")
+_SMALL_BYTES: Final = 16_384
+# Booleans, whole numbers, floats and bytes of one length; anything else could be a reference.
+_ARRAY_KINDS: Final = frozenset("biufS")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -78,6 +79,19 @@ def to_lengths(buffers: Sequence[Buffer]) -> bytes:
     """The head of a frame: how many buffers follow, and their lengths."""
     lengths = [memoryview(one).nbytes for one in buffers]
     return HEAD.pack(_MAGIC, len(lengths)) + struct.pack(f"<{len(lengths)}Q", *lengths)
+
+
+def to_pieces(buffers: Sequence[Buffer]) -> Iterator[Buffer]:
+    """A frame in the order in which it is sent: small buffers together, with one call."""
+    small: list[Buffer] = [to_lengths(buffers)]
+    for one in buffers:
+        if memoryview(one).nbytes <= _SMALL_BYTES:
+            small.append(one)
+            continue
+        yield b"".join(small)
+        yield one
+        small = []
+    yield b"".join(small)
 
 
 def read_buffers(receive: Callable[[int], bytearray], max_bytes: int) -> list[bytearray]:
@@ -137,13 +151,20 @@ def _to_array(wanted: Any, described: _Array, arrays: Sequence[Buffer]) -> Any:
     if (get_origin(wanted) or wanted) is not np.ndarray:
         raise ValueError(f"{wanted} does not go over the pipe")
     if described.kind[1:2] not in _ARRAY_KINDS or min(described.shape, default=0) < 0:
-        raise ValueError("not an array of numbers")
+        raise ValueError("not an array of numbers or bytes")
     if not 0 <= described.at < len(arrays):
         raise ValueError("an array without its bytes")
     found = np.dtype(described.kind)
     of_alias = get_args(get_args(wanted)[1]) if get_args(wanted) else ()
-    if of_alias and isinstance(of_alias[0], type) and found != np.dtype(of_alias[0]):
+    if of_alias and isinstance(of_alias[0], type) and not _is(found, of_alias[0]):
         raise ValueError(f"an array of {found}")
     if memoryview(arrays[described.at]).nbytes != math.prod(described.shape) * found.itemsize:
         raise ValueError("an array of another size than its shape")
     return np.frombuffer(arrays[described.at], found).reshape(described.shape)
+
+
+def _is(found: Any, kind: Any) -> bool:
+    import numpy as np
+
+    # The length of bytes is the array's own.
+    return found.kind == "S" if kind is np.bytes_ else found == np.dtype(kind)

@@ -25,7 +25,7 @@ from sitebrook.compute.frames import (
     Call,
     Reply,
     read_buffers,
-    to_lengths,
+    to_pieces,
     to_reply,
 )
 from sitebrook.errors import WorkFailed
@@ -76,10 +76,9 @@ class ChildProcess:
         self._time_s, self._look_at = time_s, time.monotonic() + _TICK_S
         self._deadline = time.monotonic() + time_s
         call = msgspec.msgpack.encode(Call(self.calls, target, math.ceil(time_s)))
-        buffers = [call, *asked]
         try:
-            for one in [to_lengths(buffers), *buffers]:
-                self._send(memoryview(one).cast("B"))
+            for piece in to_pieces([call, *asked]):
+                self._send(memoryview(piece).cast("B"))
             while True:
                 answer = read_buffers(self._receive, answer_bytes)
                 reply = to_reply(answer[0])

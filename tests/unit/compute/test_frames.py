@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sitebrook.compute.frames import BrokenFrame, decode, encode, read_buffers, to_lengths
+from sitebrook.compute.frames import (
+    BrokenFrame,
+    decode,
+    encode,
+    read_buffers,
+    to_lengths,
+    to_pieces,
+)
+
+
+class Names(msgspec.Struct):
+    names: NDArray[np.bytes_]
 
 
 class Matrix(msgspec.Struct):
@@ -36,6 +47,23 @@ def test_arrays_come_through_as_they_were(shape: tuple[int, ...]) -> None:
     found = decode(read_buffers(reader(sent), 10_000), Matrix)
     assert found.numbers.dtype == np.float32
     assert np.array_equal(found.numbers, numbers)
+
+
+@pytest.mark.parametrize("names", [[], [b"a"], [b"chunk_1", b"", b"chunk_22"]])
+def test_bytes_of_one_length_come_through(names: list[bytes]) -> None:
+    sent = np.array(names, dtype=np.bytes_)
+    found = decode(encode(Names(sent)), Names).names
+    assert found.dtype == sent.dtype
+    assert found.tolist() == names
+
+
+def test_small_buffers_travel_together_and_large_ones_as_they_are() -> None:
+    large = bytes(100_000)
+    buffers = [b"a", b"bc", large, b"", b"d"]
+    pieces = list(to_pieces(buffers))
+    assert [len(one) for one in pieces[1:]] == [100_000, 1]
+    assert pieces[1] is large
+    assert read_buffers(reader(b"".join(pieces)), 200_000) == buffers
 
 
 def test_a_view_with_gaps_is_sent_without_them() -> None:
@@ -68,6 +96,8 @@ def test_what_is_no_array_of_numbers_is_not_sent(value: object) -> None:
         {"kind": "<f4", "shape": [-1, -1], "at": 0},
         {"kind": "<f4", "shape": [1], "at": 1},
         {"kind": "<f4", "shape": [1], "at": -1},
+        {"kind": "|S4", "shape": [1], "at": 0},
+        {"kind": "|S0", "shape": [1], "at": 0},
         {"kind": "nonsense", "shape": [1], "at": 0},
         {"kind": "ix", "shape": [1], "at": 0},
         {"kind": "<f4"},
@@ -95,7 +125,7 @@ def test_a_body_of_another_form_is_refused(body: bytes) -> None:
     [
         (b"HTTP/1.1 200 OK\r\n", BrokenFrame),
         (to_lengths([]), BrokenFrame),
-        (to_lengths([b""] * 1025), BrokenFrame),
+        (to_lengths([b""] * 16_385), BrokenFrame),
         (to_lengths([b"x" * 101]) + b"x" * 101, BrokenFrame),
         (to_lengths([b"x" * 60, b"x" * 60]), BrokenFrame),
         (to_lengths([b"xx"]) + b"x", EOFError),
