@@ -26,6 +26,7 @@ from sitebrook.jobs.engine import JobEngine, JobWorker
 from sitebrook.jobs.intake import Intake
 from sitebrook.jobs.watch import JobWatch
 from sitebrook.providers.router import Router
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
@@ -51,6 +52,7 @@ class Parts:
     settings: Settings
     database: Database
     compute: ComputePool
+    indexer: Indexer
     redis: RedisConnection | None
     events: EventLog
     gate: Gate

@@ -22,6 +22,7 @@ from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import list_documents
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
 from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.search import Searcher
@@ -59,7 +60,7 @@ async def measure_sets(
             found = SiteEmbedders(database, embedder)
             measured = Measured(
                 database,
-                Ingester(database, found.find, Reader(pool, settings), settings),
+                Ingester(database, found.find, Reader(pool, settings), Indexer(pool), settings),
                 Searcher(database, [embedder], settings.retrieval),
                 embedder.name,
             )

@@ -31,6 +31,7 @@ from tests.bench.synthetic_site import (
 from sitebrook.db.engine import Database
 from sitebrook.evaluation.judged import JudgedSet
 from sitebrook.retrieval.embedder import Vectors
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import NewChunk, NewDocument, replace_document
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.vector_indexes import tend_indexes
@@ -215,7 +216,7 @@ async def _measure_updates(
         document = NewDocument("changed", "Changed", None, "en", body, sha256, pieces)
         made = await embedder.embed([piece.text for piece in pieces])
         started = time.perf_counter()
-        await replace_document(database, site, document, {embedder.name: made})
+        await replace_document(database, Indexer(), site, document, {embedder.name: made})
         speed.update.append((time.perf_counter() - started) * 1000)
         speed.after_update.append(await _search_ms(searcher, site, questions[number]))
 

@@ -31,6 +31,7 @@ from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_sources, prune
 from sitebrook.retrieval.embedder import Embedder, Vectors
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import (
     NewChunk,
     NewDocument,
@@ -170,11 +171,13 @@ class Ingester:
         database: Database,
         embedders_for_site: Callable[[str], Awaitable[Sequence[Embedder]]],
         reader: Reader,
+        indexer: Indexer,
         settings: Settings,
     ) -> None:
         self._database = database
         self._embedders_for_site = embedders_for_site
         self._reader = reader
+        self._indexer = indexer
         self._settings = settings
 
     async def ingest_document(
@@ -276,7 +279,7 @@ class Ingester:
             except RequestError as error:  # the switch itself fills in what is missing
                 _LOG.warning("stored without vectors of %s: %s", embedder.name, error.message)
         on_stage("index")
-        stored = await replace_document(self._database, site_id, new, vectors)
+        stored = await replace_document(self._database, self._indexer, site_id, new, vectors)
         return IngestedDocument(stored.document_id, new.source, stored.status, stored.chunks)
 
     async def _embed(self, embedder: Embedder, site_id: str, new: NewDocument) -> Vectors:

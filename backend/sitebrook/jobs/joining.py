@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
 
     from sitebrook.db.engine import Database
     from sitebrook.jobs.engine import JobEngine
+    from sitebrook.retrieval.indexer import Indexer
     from sitebrook.retrieval.stored_postings import Scope
 
 JOIN_POSTINGS: Final = "join_postings"
@@ -34,6 +35,7 @@ class JoinTools:
 
     database: Database
     jobs: JobEngine
+    indexer: Indexer
 
 
 OpenTools = Callable[[], Awaitable[JoinTools]]
@@ -57,9 +59,9 @@ def join_kind(open_tools: OpenTools) -> JobKind[NoArguments]:
     async def handle(context: JobContext, _arguments: NoArguments) -> dict[str, int]:
         from sitebrook.retrieval.stored_postings import list_joinable
 
-        database = (await open_tools()).database
-        joins = _Joins(database, context)
-        for scope in (await list_joinable(database)).get(context.site_id or "", []):
+        tools = await open_tools()
+        joins = _Joins(tools, context)
+        for scope in (await list_joinable(tools.database)).get(context.site_id or "", []):
             while await joins.join_steps(scope):
                 pass
         return {"rows": joins.rows, "chunks": joins.done}
@@ -98,8 +100,8 @@ def join_due_kind(open_tools: OpenTools) -> JobKind[NoArguments]:
 class _Joins:
     """What an attempt has done, in rows and chunks written."""
 
-    def __init__(self, database: Database, context: JobContext) -> None:
-        self._database = database
+    def __init__(self, tools: JoinTools, context: JobContext) -> None:
+        self._tools = tools
         self._context = context
         self._began_at = time.monotonic()
         self.rows = 0
@@ -109,11 +111,11 @@ class _Joins:
         """Whether more may be due in the scope's index: all that was due is joined."""
         from sitebrook.retrieval.stored_postings import join_step, list_steps
 
-        steps = await list_steps(self._database, scope)
+        steps = await list_steps(self._tools.database, scope)
         left = sum(step.chunks for step in steps)
         for step in steps:
             self._show("forget" if step.forgets else "join", left)
-            if not await join_step(self._database, step):
+            if not await join_step(self._tools.database, self._tools.indexer, step):
                 return False
             self.rows += 1
             self.done += step.chunks

@@ -25,8 +25,7 @@ from sqlalchemy import (
 from sitebrook.db.engine import Database
 from sitebrook.ids import is_id
 from sitebrook.retrieval.knowledge import count_up
-from sitebrook.retrieval.postings import to_postings
-from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
+from sitebrook.retrieval.stored_postings import Scope, write_removed
 from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
 
 
@@ -177,9 +176,8 @@ async def _delete(database: Database, site_id: str, condition: ColumnElement[boo
         gone = list((await connection.execute(numbers)).scalars())
         removed = (await connection.execute(delete(document).where(mine, condition))).rowcount
         if removed:
-            await write_postings(connection, Scope(site_id), to_postings([], gone))
+            await write_removed(connection, Scope(site_id), gone)
             await count_up(connection, site_id)
-    await join_due(database, Scope(site_id))
     return removed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -18,11 +17,13 @@ from sitebrook.db.tables import now
 from sitebrook.errors import EmbedderSwitched, InvalidRequest, Unavailable
 from sitebrook.ids import new_id
 from sitebrook.retrieval.embedder import Vectors
-from sitebrook.retrieval.postings import MAX_CHUNKS, IndexedChunk, Postings, to_postings
+from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.indexing import UnindexedChunk
+from sitebrook.retrieval.postings import MAX_CHUNKS, Postings
 from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
 from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
 from sitebrook.retrieval.vector_rows import write_vectors
-from sitebrook.retrieval.words import WORDS_FORMAT, to_words
+from sitebrook.retrieval.words import WORDS_FORMAT
 
 # All vectors of a site's embedder have one dimension; any of them tells it.
 _KNOWLEDGE_OF_SITE: Final = """
@@ -101,17 +102,21 @@ async def read_knowledge(snapshot: Snapshot, site_id: str) -> Knowledge | None:
 
 
 async def replace_document(
-    database: Database, site_id: str, new: NewDocument, vectors: Mapping[str, Vectors]
+    database: Database,
+    indexer: Indexer,
+    site_id: str,
+    new: NewDocument,
+    vectors: Mapping[str, Vectors],
 ) -> ReplacedDocument:
     """Stores a document in place of the one of the same source, in one transaction.
 
     ``vectors`` has a row per chunk for each embedder, the site's own first. The same content again
     changes nothing. The site's first document fixes its embedder; EmbedderSwitched is raised when
     another one was fixed meanwhile, Unavailable when the vectors have not the dimension of those
-    that stay.
+    that stay or when no child can index the document.
     """
     chunk_ids = [new_id("chunk") for _ in new.chunks]
-    indexed = await asyncio.to_thread(_to_postings, new, chunk_ids)
+    indexed = await _to_postings(indexer, new, chunk_ids)
     async with database.begin() as connection:
         site = await _lock(connection, site_id, vectors)
         old = await _find_old(connection, site_id, new.source)
@@ -132,7 +137,7 @@ async def replace_document(
         for embedder in {site.embedder, site.next_embedder} & vectors.keys():
             await write_vectors(connection, embedder, chunk_ids, vectors[embedder])
         await count_up(connection, site_id, len(new.chunks))
-    await join_due(database, Scope(site_id))
+    await join_due(database, indexer, Scope(site_id))
     status = "added" if old is None else "replaced"
     return ReplacedDocument(status, target.document_id, len(new.chunks))
 
@@ -278,16 +283,18 @@ def to_indexed_text(title: str, headings: Sequence[str], body: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _to_postings(new: NewDocument, chunk_ids: Sequence[str]) -> list[Postings]:
+async def _to_postings(
+    indexer: Indexer, new: NewDocument, chunk_ids: Sequence[str]
+) -> list[Postings]:
     """The chunks' words, numbered from 0: one Postings, or more for more than one holds."""
     chunks = [
-        IndexedChunk(
+        UnindexedChunk(
             number,
             chunk_id,
             piece.language,
-            to_words(to_indexed_text(new.title, piece.headings, piece.text), piece.language),
+            to_indexed_text(new.title, piece.headings, piece.text),
         )
         for number, (piece, chunk_id) in enumerate(zip(new.chunks, chunk_ids, strict=True))
     ]
     starts = range(0, max(1, len(chunks)), MAX_CHUNKS)
-    return [to_postings(chunks[start : start + MAX_CHUNKS]) for start in starts]
+    return [await indexer.index(chunks[start : start + MAX_CHUNKS]) for start in starts]

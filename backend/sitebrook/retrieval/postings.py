@@ -197,7 +197,7 @@ def _to_lists(parts: Sequence[Postings], kept: Sequence[NDArray[np.bool_]]) -> l
     lists: list[_Words] = []
     base = 0
     for part, keep in zip(parts, kept, strict=True):
-        moved = np.cumsum(keep) - 1 + base
+        moved = (np.cumsum(keep) - 1 + base).astype(np.uint16)
         rows, at = np.nonzero(part.common)
         dense = _Words(part.common_keys, part.common_chunks.cumsum(), at, part.common[rows, at])
         sparse = _Words(part.keys, part.ends, part.positions, part.frequencies)
@@ -206,7 +206,7 @@ def _to_lists(parts: Sequence[Postings], kept: Sequence[NDArray[np.bool_]]) -> l
     return lists
 
 
-def _move(words: _Words, keep: NDArray[np.bool_], moved: NDArray[np.intp]) -> _Words:
+def _move(words: _Words, keep: NDArray[np.bool_], moved: NDArray[np.uint16]) -> _Words:
     is_kept = keep[words.positions]
     before = np.concatenate(([0], np.cumsum(is_kept)))
     return _Words(
@@ -227,7 +227,7 @@ def _join_words(lists: Sequence[_Words]) -> _Words:
         totals[row] += size
     ends = np.cumsum(totals)
     free = ends - totals
-    positions = np.empty(int(totals.sum()), dtype=np.int64)
+    positions = np.empty(int(totals.sum()), dtype=np.uint16)
     frequencies = np.empty(len(positions), dtype=np.uint16)
     for words, row, size in zip(lists, rows, sizes, strict=True):
         starts = words.ends - size

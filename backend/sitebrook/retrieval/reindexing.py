@@ -16,35 +16,38 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import Unavailable
+from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.indexing import UnindexedChunk
 from sitebrook.retrieval.knowledge import to_indexed_text
-from sitebrook.retrieval.postings import IndexedChunk, Numbers, Postings, join, to_postings
+from sitebrook.retrieval.postings import Numbers, Postings
 from sitebrook.retrieval.stored_postings import (
     Scope,
     delete_postings,
     list_postings,
     load_numbers,
     write_postings,
+    write_removed,
 )
 from sitebrook.retrieval.tables import chunk, document, knowledge
-from sitebrook.retrieval.words import WORDS_FORMAT, to_words
+from sitebrook.retrieval.words import WORDS_FORMAT
 
 # Texts read at once, and chunks whose postings are written in one transaction.
 _READ: Final = 1_000
 _WRITTEN: Final = 16_000
 _WAIT_S: Final = 0.2
 _WAITS: Final = 150
-_NO_NUMBERS: Final[Numbers] = np.empty(0, dtype=np.uint32)
 
 
-async def reindex(database: Database, site_id: str) -> int:
+async def reindex(database: Database, indexer: Indexer, site_id: str) -> int:
     """How many chunks got postings, so that every chunk of the site has them.
 
-    Others may write meanwhile. Raises Unavailable when another process is at it for long.
+    Others may write meanwhile. Raises Unavailable when another process is at it for long, or when
+    no child can do it; what is done by then stays.
     """
     for _ in range(_WAITS):
         async with try_lock(database.url, "postings", site_id) as lock:
             if lock is not None:
-                return await _reindex(database, Scope(site_id))
+                return await _reindex(database, indexer, Scope(site_id))
         await asyncio.sleep(_WAIT_S)
     raise Unavailable(
         "The site's documents are being indexed anew; try again in a minute.",
@@ -53,14 +56,14 @@ async def reindex(database: Database, site_id: str) -> int:
     )
 
 
-async def _reindex(database: Database, scope: Scope) -> int:
+async def _reindex(database: Database, indexer: Indexer, scope: Scope) -> int:
     if not await _begin(database, scope):
         return 0
     made = 0
     while not await _finish(database, scope):
         missing = await _find_missing(database, scope)
         for start in range(0, len(missing), _WRITTEN):
-            made += await _write(database, scope, missing[start : start + _WRITTEN])
+            made += await _write(database, indexer, scope, missing[start : start + _WRITTEN])
     return made
 
 
@@ -91,13 +94,13 @@ async def _load_present(connection: AsyncConnection, scope: Scope) -> Numbers:
     return np.fromiter((await connection.execute(query)).scalars(), np.uint32)
 
 
-async def _write(database: Database, scope: Scope, numbers: Numbers) -> int:
+async def _write(database: Database, indexer: Indexer, scope: Scope, numbers: Numbers) -> int:
     """How many of the chunks are still there and got postings."""
     parts: list[Postings] = []
     for start in range(0, len(numbers), _READ):
         rows = await _load_texts(database, scope, numbers[start : start + _READ])
-        parts.append(await asyncio.to_thread(_to_postings, rows))
-    made = await asyncio.to_thread(join, parts, _NO_NUMBERS)
+        parts.append(await indexer.index(_to_unindexed(rows)))
+    made = await indexer.join(parts)
     async with database.begin() as connection:
         await _lock(connection, scope)
         known = await load_numbers(connection, scope)
@@ -126,18 +129,13 @@ async def _load_texts(database: Database, scope: Scope, numbers: Numbers) -> lis
         return list(await connection.execute(query))
 
 
-def _to_postings(rows: Sequence[Any]) -> Postings:
-    return to_postings(
-        [
-            IndexedChunk(
-                row.number,
-                row.id,
-                row.language,
-                to_words(to_indexed_text(row.title, row.headings, row.text), row.language),
-            )
-            for row in rows
-        ]
-    )
+def _to_unindexed(rows: Sequence[Any]) -> list[UnindexedChunk]:
+    return [
+        UnindexedChunk(
+            row.number, row.id, row.language, to_indexed_text(row.title, row.headings, row.text)
+        )
+        for row in rows
+    ]
 
 
 async def _finish(database: Database, scope: Scope) -> bool:
@@ -152,7 +150,7 @@ async def _finish(database: Database, scope: Scope) -> bool:
             return False
         gone = np.setdiff1d(known, present)
         if gone.size:
-            await write_postings(connection, scope, to_postings([], gone.tolist()))
+            await write_removed(connection, scope, gone.tolist())
         version = row.version + 1
         await _set(connection, scope, version=version, keyword_version=version)
     return True

@@ -15,6 +15,7 @@ from sitebrook.errors import RequestError
 from sitebrook.retrieval.context import join_neighbours
 from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.fusion import FusedChunk
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import Knowledge, read_knowledge
 from sitebrook.retrieval.legs import Clock, EmbeddedQuestion, Legs, fuse_legs, search_both
@@ -89,17 +90,22 @@ class _Found:
 
 
 class Searcher:
-    """Finds passages in the knowledge of sites."""
+    """Finds passages in the knowledge of sites.
 
-    def __init__(
+    ``indexer`` makes the keyword index of a site that has none, of older words for one.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         database: Database,
         embedders: Iterable[Embedder],
         settings: RetrievalSettings,
         reranker: Reranker | None = None,
         question_vectors: QuestionVectors | None = None,
+        indexer: Indexer | None = None,
     ) -> None:
         self._database = database
+        self._indexer = indexer or Indexer()
         self._embedders = {embedder.name: embedder for embedder in embedders}
         self._keyword_indexes = KeywordIndexes(settings)
         self._settings = settings
@@ -231,7 +237,7 @@ class Searcher:
     async def _prepare(self, knowledge: Knowledge) -> None:
         self._note_embedder(knowledge)
         if not knowledge.is_indexed:
-            await reindex(self._database, knowledge.site_id)
+            await reindex(self._database, self._indexer, knowledge.site_id)
 
     async def _rank(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, cast
@@ -15,13 +15,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.connect import is_connection_failure, no_database
 from sitebrook.db.engine import Database
-from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, join
+from sitebrook.errors import Unavailable
+from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, to_postings
 from sitebrook.retrieval.tables import holder, postings
 
+_LOG: Final = logging.getLogger(__name__)
 # So many rows of about one size are joined: each chunk's postings are written once for each level.
 _FANOUT: Final = 4
 # Larger rows are left to a job: whoever stores a document does not wait for them.
 _SMALL_CHUNKS: Final = 1_024
+# Most rows of one join, whatever has kept them from being joined: a child takes so many arrays.
+_MOST_ROWS: Final = 1_000
 # Removed chunks are dropped from an index when they are so many, and this share of it.
 _MANY_REMOVED: Final = 256
 _REMOVED_SHARE: Final = 0.2
@@ -95,6 +100,17 @@ async def write_postings(connection: AsyncConnection, scope: Scope, new: Posting
     await connection.execute(row)
 
 
+async def write_removed(connection: AsyncConnection, scope: Scope, gone: Sequence[int]) -> None:
+    """Says in the scope's index that chunks are gone; what rows say that have no chunks goes along.
+
+    However many documents are deleted one by one, that is one row.
+    """
+    said = delete(postings).where(*_is(scope), postings.c.chunks == 0)
+    found = (await connection.execute(said.returning(postings.c.removed))).scalars()
+    before = np.frombuffer(b"".join(found), dtype=np.dtype("<u4"))
+    await write_postings(connection, scope, to_postings([], [*before.tolist(), *gone]))
+
+
 async def list_postings(connection: AsyncConnection, scope: Scope) -> dict[int, int]:
     """How many chunks each row of the scope's index has, by the row's id, oldest first."""
     query = select(postings.c.id, postings.c.chunks).where(*_is(scope)).order_by(postings.c.id)
@@ -135,12 +151,19 @@ async def delete_postings(connection: AsyncConnection, ids: Iterable[int]) -> in
     return (await connection.execute(gone)).rowcount
 
 
-async def join_due(database: Database, scope: Scope) -> bool:
-    """Whether rows were joined: small ones of about one size, when there are many of them."""
+async def join_due(database: Database, indexer: Indexer, scope: Scope) -> bool:
+    """Whether rows were joined: small ones of about one size, when there are many of them.
+
+    When no child does it they stay as they are: the next document finds them due again.
+    """
     async with database.begin() as connection:
         sizes = await list_postings(connection, scope)
     due = find_due({one: size for one, size in sizes.items() if size < _SMALL_CHUNKS})
-    return bool(due) and await _join(database, scope, due)
+    try:
+        return bool(due) and await _join(database, indexer, scope, due)
+    except Unavailable as error:
+        _LOG.warning("rows of the index %s were not joined: %s", scope, error.message)
+        return False
 
 
 async def list_joinable(database: Database) -> dict[str, list[Scope]]:
@@ -178,13 +201,13 @@ async def list_steps(database: Database, scope: Scope) -> list[JoinStep]:
     ]
 
 
-async def join_step(database: Database, step: JoinStep) -> bool:
+async def join_step(database: Database, indexer: Indexer, step: JoinStep) -> bool:
     """Whether the step's rows were joined; not when others have joined some of them meanwhile.
 
     Nobody waits for it: its rows are read as they are until the transaction that puts the new one
-    in their place.
+    in their place. Raises Unavailable (WorkFailed) when no child does it.
     """
-    return await _join(database, step.scope, step.ids, forgets=step.forgets)
+    return await _join(database, indexer, step.scope, step.ids, forgets=step.forgets)
 
 
 def find_due(sizes: Mapping[int, int]) -> list[int]:
@@ -196,7 +219,7 @@ def find_due(sizes: Mapping[int, int]) -> list[int]:
     for level in sorted(full):
         due: list[int] = []
         chunks = 0
-        for one in sorted(sizes, key=lambda one: (sizes[one], one)):
+        for one in sorted(sizes, key=lambda one: (sizes[one], one))[:_MOST_ROWS]:
             if _level(sizes[one]) <= level and chunks + sizes[one] <= MAX_CHUNKS:
                 due.append(one)
                 chunks += sizes[one]
@@ -210,7 +233,7 @@ def _to_groups(sizes: Mapping[int, int]) -> list[list[int]]:
     groups: list[list[int]] = []
     chunks = 0
     for one, size in sizes.items():
-        if not groups or chunks + size > MAX_CHUNKS:
+        if not groups or chunks + size > MAX_CHUNKS or len(groups[-1]) == _MOST_ROWS:
             groups.append([])
             chunks = 0
         groups[-1].append(one)
@@ -223,7 +246,12 @@ def _level(chunks: int) -> int:
 
 
 async def _join(
-    database: Database, scope: Scope, ids: Sequence[int], *, forgets: bool = False
+    database: Database,
+    indexer: Indexer,
+    scope: Scope,
+    ids: Sequence[int],
+    *,
+    forgets: bool = False,
 ) -> bool:
     """Whether the rows were joined; not when others have joined some of them meanwhile.
 
@@ -235,7 +263,7 @@ async def _join(
         known = await _load_numbers(connection, scope, postings.c.numbers) if forgets else gone
     if len(parts) < len(ids):
         return False
-    joined = await asyncio.to_thread(join, list(parts.values()), gone)
+    joined = await indexer.join(list(parts.values()), gone)
     if forgets:
         joined = replace(joined, removed=np.intersect1d(joined.removed, known).astype(np.uint32))
     async with database.begin() as connection:

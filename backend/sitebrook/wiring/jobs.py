@@ -47,7 +47,7 @@ def build_kinds(settings: Settings, connections: Connections, open_parts: OpenPa
 
     async def open_join_tools() -> JoinTools:
         parts = await open_parts()
-        return JoinTools(parts.database, parts.jobs)
+        return JoinTools(parts.database, parts.jobs, parts.indexer)
 
     async def open_crawl_tools() -> CrawlTools:
         parts = await open_parts()

@@ -36,6 +36,7 @@ from sitebrook.providers.prices import PriceTable
 from sitebrook.providers.registry import Providers
 from sitebrook.providers.router import Router
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
 from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.question_vectors import (
@@ -87,7 +88,8 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
     events = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
     questions = _build_question_vectors(settings, redis)
     reranker = _build_reranker(settings)
-    searcher = Searcher(database, embedders.all, settings.retrieval, reranker, questions)
+    indexer = Indexer(compute)
+    searcher = Searcher(database, embedders.all, settings.retrieval, reranker, questions, indexer)
 
     async def open_parts() -> Parts:
         return parts
@@ -122,13 +124,14 @@ def build_parts(settings: Settings, *, serves: bool = False) -> Parts:
             prices=prices,
         )
     )
-    ingester = Ingester(database, embedders.find, Reader(compute, settings), settings)
+    ingester = Ingester(database, embedders.find, Reader(compute, settings), indexer, settings)
     attaching = Attaching(jobs)
     stores = Stores(database, attaching, searcher)
     parts = Parts(
         settings=settings,
         database=database,
         compute=compute,
+        indexer=indexer,
         redis=redis,
         events=events,
         gate=gate,

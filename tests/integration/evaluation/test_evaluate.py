@@ -25,6 +25,7 @@ from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import set_vector_weight
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -58,7 +59,9 @@ def pool() -> Iterator[ComputePool]:
 def measured(database: Database, pool: ComputePool) -> Measured:
     embedder = HashingEmbedder()
     embedders = SiteEmbedders(database, embedder)
-    ingester = Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
+    ingester = Ingester(
+        database, embedders.find, Reader(pool, Settings()), Indexer(pool), Settings()
+    )
     searcher = Searcher(database, [embedder], RetrievalSettings())
     return Measured(database, ingester, searcher, embedder.name)
 

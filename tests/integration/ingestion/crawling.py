@@ -15,6 +15,7 @@ from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import Source, save_source
 from sitebrook.ingestion.website.websites import Websites
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
 
@@ -30,6 +31,7 @@ class Crawler:
             database,
             SiteEmbedders(database, HashingEmbedder()).find,
             Reader(pool, Settings()),
+            Indexer(pool),
             Settings(),
         )
         self.bounds: dict[str, float] = {"time_s": 2, "max_bytes": 1_000_000}

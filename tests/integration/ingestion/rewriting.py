@@ -18,6 +18,7 @@ from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import Settings
 
@@ -39,7 +40,7 @@ async def run(site_id: str, first: int) -> None:
     settings = Settings()
     reader = Reader(ComputePool(settings.compute), settings)
     embedders = SiteEmbedders(database, HashingEmbedder())
-    ingester = Ingester(database, embedders.find, reader, settings)
+    ingester = Ingester(database, embedders.find, reader, Indexer(reader.pool), settings)
     for number in itertools.count(first):
         if number == first + 1:
             print("storing", flush=True)

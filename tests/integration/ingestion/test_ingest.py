@@ -20,6 +20,7 @@ from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.documents import find_source_text, list_documents
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import ComputeSettings, RetrievalSettings, Settings
@@ -35,7 +36,7 @@ def pool() -> Iterator[ComputePool]:
 @pytest.fixture
 def ingester(database: Database, pool: ComputePool) -> Ingester:
     embedders = SiteEmbedders(database, HashingEmbedder())
-    return Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
+    return Ingester(database, embedders.find, Reader(pool, Settings()), Indexer(pool), Settings())
 
 
 @pytest.fixture
@@ -213,7 +214,9 @@ async def test_a_text_that_the_embedder_refuses_stops_no_other(
 ) -> None:
     site = await make_site(database)
     embedders = SiteEmbedders(database, _Choosy(status, code))
-    ingester = Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
+    ingester = Ingester(
+        database, embedders.find, Reader(pool, Settings()), Indexer(pool), Settings()
+    )
     pears = RawDocument("pears.md", "# Pears\n\nPears ripen on the sill.")
     if ends:
         with pytest.raises(ProviderError):

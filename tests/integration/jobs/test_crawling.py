@@ -32,6 +32,7 @@ from sitebrook.jobs.vectors import (
     switch_kind,
 )
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.site_embedders import SiteEmbedders
 from sitebrook.settings import ComputeSettings, Settings
 
@@ -50,7 +51,9 @@ async def website() -> AsyncIterator[FakeWebsite]:
 async def engine(database: Database, website: FakeWebsite) -> AsyncIterator[Engine]:
     pool = ComputePool(ComputeSettings(children=1))
     embedders = SiteEmbedders(database, EMBEDDER, Other())
-    ingester = Ingester(database, embedders.find, Reader(pool, Settings()), Settings())
+    ingester = Ingester(
+        database, embedders.find, Reader(pool, Settings()), Indexer(pool), Settings()
+    )
     websites = Websites(database, ingester, pool, website.fetcher)
     opened: list[Engine] = []
 

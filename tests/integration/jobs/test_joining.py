@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests.factories import make_site
 from tests.integration.jobs.engines import Engine, open_engine
 from tests.integration.retrieval.indexed import check_index, count_rows
-from tests.integration.retrieval.stored import EMBEDDER, make_document, store
+from tests.integration.retrieval.stored import EMBEDDER, INDEXER, make_document, store
 
 from sitebrook.access.sites import Site
 from sitebrook.db.engine import Database
@@ -27,7 +27,7 @@ async def engine(database: Database) -> AsyncIterator[Engine]:
     opened: list[Engine] = []
 
     async def open_tools() -> JoinTools:
-        return JoinTools(database, opened[0].jobs)
+        return JoinTools(database, opened[0].jobs, INDEXER)
 
     async with open_engine(database, [join_kind(open_tools), join_due_kind(open_tools)]) as engine:
         opened.append(engine)
@@ -42,7 +42,7 @@ async def site(database: Database) -> Site:
 async def store_large(database: Database, site: Site, source: str) -> None:
     document = make_document(source, *(f"walrus {source} {at % 7}" for at in range(_LARGE)))
     vectors = np.ones((_LARGE, 2), dtype=np.float32)
-    await replace_document(database, site.id, document, {EMBEDDER.name: vectors})
+    await replace_document(database, INDEXER, site.id, document, {EMBEDDER.name: vectors})
 
 
 async def enqueue(engine: Engine, site: Site) -> str:
@@ -134,7 +134,9 @@ async def test_documents_are_stored_while_rows_are_joined(engine: Engine, site: 
         for at in range(6):
             document = make_document(f"small{at}.md", "newt")
             vectors = np.ones((1, 2), dtype=np.float32)
-            await replace_document(engine.database, site.id, document, {EMBEDDER.name: vectors})
+            await replace_document(
+                engine.database, INDEXER, site.id, document, {EMBEDDER.name: vectors}
+            )
         [row] = await engine.ended(job_id)
     assert row["status"] == "succeeded"
     assert len(await check_index(engine.database, site.id, "newt")) == 4 * _LARGE + 6

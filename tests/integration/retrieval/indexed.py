@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from sitebrook.db.engine import Database
 from sitebrook.retrieval.bm25 import Bm25
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.keywords import KeywordIndexes
 from sitebrook.retrieval.knowledge import load_knowledge, to_indexed_text
 from sitebrook.retrieval.postings import IndexedChunk, to_postings
@@ -42,7 +43,8 @@ async def join_all(database: Database, site_id: str) -> None:
     scope = Scope(site_id)
     async with database.begin() as connection:
         sizes = await list_postings(connection, scope)
-    await join_step(database, JoinStep(scope, tuple(sizes), sum(sizes.values()), forgets=True))
+    step = JoinStep(scope, tuple(sizes), sum(sizes.values()), forgets=True)
+    await join_step(database, Indexer(), step)
 
 
 async def check_index(database: Database, site_id: str, *questions: str) -> Bm25:

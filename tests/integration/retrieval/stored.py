@@ -6,6 +6,7 @@ import hashlib
 
 from sitebrook.db.engine import Database
 from sitebrook.retrieval.embedder import HashingEmbedder
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import (
     NewChunk,
     NewDocument,
@@ -14,6 +15,7 @@ from sitebrook.retrieval.knowledge import (
 )
 
 EMBEDDER = HashingEmbedder()
+INDEXER = Indexer()
 
 
 def make_document(source: str, *texts: str, title: str = "A title") -> NewDocument:
@@ -31,4 +33,4 @@ def make_document(source: str, *texts: str, title: str = "A title") -> NewDocume
 
 async def store(database: Database, site_id: str, document: NewDocument) -> ReplacedDocument:
     vectors = await EMBEDDER.embed([piece.text for piece in document.chunks])
-    return await replace_document(database, site_id, document, {EMBEDDER.name: vectors})
+    return await replace_document(database, INDEXER, site_id, document, {EMBEDDER.name: vectors})

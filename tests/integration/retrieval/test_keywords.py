@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 from tests.factories import make_site
 from tests.integration.retrieval.indexed import check_index, count_rows, join_all, load_index
-from tests.integration.retrieval.stored import make_document, store
+from tests.integration.retrieval.stored import INDEXER, make_document, store
 from tests.integration.retrieval.synthetic import make_vectors
 
 from sitebrook.db.engine import Database
@@ -110,6 +110,7 @@ def test_rows_of_one_size_are_due_when_there_are_four() -> None:
     assert find_due({1: 1, 2: 0, 3: 3, 4: 2, 5: 30}) == [2, 1, 4, 3]
     assert find_due({1: 20_000, 2: 30_000, 3: 25_000, 4: 30_000, 5: 2}) == [5, 1, 3]
     assert find_due(dict.fromkeys(range(9), 60_000)) == []
+    assert len(find_due(dict.fromkeys(range(3_000), 1))) == 1_000
 
 
 async def test_writers_searches_and_joins_at_once_leave_a_true_index(database: Database) -> None:
@@ -129,7 +130,7 @@ async def test_writers_searches_and_joins_at_once_leave_a_true_index(database: D
 
     async def join_often() -> None:
         while not done.is_set():
-            await join_due(database, Scope(site.id))
+            await join_due(database, INDEXER, Scope(site.id))
             await join_all(database, site.id)
 
     async def search_often() -> None:
@@ -184,8 +185,8 @@ async def test_little_memory_keeps_the_last_site_only(database: Database) -> Non
 
 async def test_chunks_without_postings_get_them(database: Database) -> None:
     knowledge, vectors = await make_vectors(database, "One", 1_500)
-    assert await reindex(database, knowledge.site_id) == len(vectors)
-    assert await reindex(database, knowledge.site_id) == 0
+    assert await reindex(database, INDEXER, knowledge.site_id) == len(vectors)
+    assert await reindex(database, INDEXER, knowledge.site_id) == 0
     await check_index(database, knowledge.site_id, "text 77", "t")
 
 
@@ -206,7 +207,7 @@ async def test_what_an_older_writer_did_is_made_up_for(database: Database, at_on
         ):
             await connection.execute(text(statement), values)
     await store(database, site.id, make_document("c.md", *make_texts(3)))
-    made = await asyncio.gather(*[reindex(database, site.id) for _ in range(at_once)])
+    made = await asyncio.gather(*[reindex(database, INDEXER, site.id) for _ in range(at_once)])
     assert sorted(made) == [0] * (at_once - 1) + [1]
     await check_index(database, site.id, *ANIMALS, "older")
 
@@ -218,8 +219,8 @@ async def test_words_of_an_older_format_are_made_anew(database: Database) -> Non
         await connection.execute(text("UPDATE knowledge SET keyword_format = 0"))
         await connection.execute(text("UPDATE postings SET keys = ''::bytea, ends = ''::bytea"))
     writing = store(database, site.id, make_document("b.md", *make_texts(2)))
-    await asyncio.gather(writing, reindex(database, site.id))
-    await reindex(database, site.id)
+    await asyncio.gather(writing, reindex(database, INDEXER, site.id))
+    await reindex(database, INDEXER, site.id)
     await check_index(database, site.id, *ANIMALS)
 
 
@@ -228,9 +229,9 @@ async def test_indexing_that_was_broken_off_goes_on(database: Database) -> None:
     for wait_s in (0.05, 0.2, 0.4):
         try:
             async with asyncio.timeout(wait_s):
-                await reindex(database, knowledge.site_id)
+                await reindex(database, INDEXER, knowledge.site_id)
         except TimeoutError:
             continue
-    await reindex(database, knowledge.site_id)
+    await reindex(database, INDEXER, knowledge.site_id)
     index = await check_index(database, knowledge.site_id, "text 77")
     assert len(index) == len(vectors)

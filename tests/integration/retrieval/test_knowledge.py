@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 from tests.factories import make_site
-from tests.integration.retrieval.stored import EMBEDDER, make_document, store
+from tests.integration.retrieval.stored import EMBEDDER, INDEXER, make_document, store
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import Unavailable
@@ -78,7 +78,11 @@ async def test_a_failing_write_leaves_the_old_document_whole(database: Database)
     too_few = np.zeros((1, 512), dtype=np.float32)
     with pytest.raises(ValueError, match="zip"):
         await replace_document(
-            database, site.id, make_document("a.md", "new", "newer"), {EMBEDDER.name: too_few}
+            database,
+            INDEXER,
+            site.id,
+            make_document("a.md", "new", "newer"),
+            {EMBEDDER.name: too_few},
         )
     async with database.begin() as connection:
         texts = await connection.execute(select(chunk.c.text).order_by(chunk.c.number))
@@ -90,7 +94,11 @@ async def test_the_first_document_fixes_the_embedder(database: Database) -> None
     await store(database, site.id, make_document("a.md", "one"))
     with pytest.raises(Unavailable, match="hashing"):
         await replace_document(
-            database, site.id, make_document("b.md", "x"), {"other-3": np.zeros((1, 3), np.float32)}
+            database,
+            INDEXER,
+            site.id,
+            make_document("b.md", "x"),
+            {"other-3": np.zeros((1, 3), np.float32)},
         )
     assert await SiteEmbedders(database, EMBEDDER).find(site.id) == (EMBEDDER,)
 
@@ -142,7 +150,7 @@ async def test_vectors_of_another_dimension_are_refused_beside_those_that_are_th
     await store(database, site.id, make_document("a.md", "one"))
     other, vectors = make_document("b.md", "two"), np.ones((1, 8), dtype=np.float32)
     with pytest.raises(Unavailable, match=r"vectors of 8 numbers, .* have 512") as refused:
-        await replace_document(database, site.id, other, {EMBEDDER.name: vectors})
+        await replace_document(database, INDEXER, site.id, other, {EMBEDDER.name: vectors})
     assert refused.value.code == "embedding_dimension_changed"
     listed = await list_documents(database, site.id)
     assert [document.source for document in listed.documents] == ["a.md"]
@@ -154,7 +162,7 @@ async def test_a_site_without_vectors_takes_those_of_any_dimension(database: Dat
     await delete_documents(database, site.id, [stored.document_id])
     vectors = np.ones((1, 8), dtype=np.float32)
     await replace_document(
-        database, site.id, make_document("a.md", "one"), {EMBEDDER.name: vectors}
+        database, INDEXER, site.id, make_document("a.md", "one"), {EMBEDDER.name: vectors}
     )
     knowledge = await read_knowledge(database, site.id)
     assert knowledge.dimension == 8

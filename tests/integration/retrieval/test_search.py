@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import text
@@ -40,13 +39,13 @@ def make_searcher(database: Database, *embedders: Embedder) -> Searcher:
 
 
 class BrokenEmbedder(HashingEmbedder):
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed_question(self, question: str) -> Vectors:
         raise ProviderError("The embedding endpoint does not answer.")
 
 
 class ShorterEmbedder(HashingEmbedder):
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        return (await super().embed(texts))[:, :100]
+    async def embed_question(self, question: str) -> Vectors:
+        return (await super().embed_question(question))[:100]
 
 
 class NotingEmbedder(HashingEmbedder):
@@ -56,13 +55,13 @@ class NotingEmbedder(HashingEmbedder):
         super().__init__()
         self.asked: list[str] = []
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        self.asked += texts
-        return await super().embed(texts)
+    async def embed_question(self, question: str) -> Vectors:
+        self.asked.append(question)
+        return await super().embed_question(question)
 
 
 class SilentEmbedder(HashingEmbedder):
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed_question(self, question: str) -> Vectors:
         await asyncio.sleep(60)
         raise AssertionError
 

@@ -21,6 +21,7 @@ from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.loaders import RawDocument
 from sitebrook.ingestion.reading import Reader
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
+from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import load_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -41,6 +42,7 @@ class Other(HashingEmbedder):
     name = "other-8"
 
     def __init__(self) -> None:
+        super().__init__()
         self.texts = 0
         self.fails_after = 10**9
 
@@ -50,6 +52,9 @@ class Other(HashingEmbedder):
             raise ProviderError("The embedding endpoint does not answer.")
         rows = (await super().embed(texts))[:, :8]
         return rows + np.float32(0.01)
+
+    async def embed_question(self, question: str) -> Vectors:
+        return (await self.embed([question]))[0]
 
 
 async def fill(database: Database, documents: int = 3) -> Site:
@@ -78,7 +83,13 @@ def reader() -> Iterator[Reader]:
 @pytest.fixture
 def make_ingester(database: Database, reader: Reader) -> MakeIngester:
     def make(*embedders: Embedder) -> Ingester:
-        return Ingester(database, SiteEmbedders(database, *embedders).find, reader, Settings())
+        return Ingester(
+            database,
+            SiteEmbedders(database, *embedders).find,
+            reader,
+            Indexer(reader.pool),
+            Settings(),
+        )
 
     return make
 

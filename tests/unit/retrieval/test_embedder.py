@@ -3,11 +3,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
+from tests.pools import CountingPool
 
-from sitebrook.compute.pool import ComputePool
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.settings import ComputeSettings
 
@@ -17,16 +16,6 @@ from sitebrook.retrieval.embedder import HashingEmbedder
 rows = asyncio.run(HashingEmbedder().embed(["Grüße an das Walross", "v2.3.1 東京都"]))
 print(hashlib.sha256((rows * 1000).round().astype("<i4").tobytes()).hexdigest())
 """
-
-
-class CountingPool(ComputePool):
-    """A pool that knows how often it was asked."""
-
-    asked = 0
-
-    async def run(self, work: Any, asked: Any, limits: Any = None) -> Any:
-        self.asked += 1
-        return await super().run(work, asked, limits)
 
 
 async def test_rows_have_length_one_and_a_text_without_words_is_zero() -> None:
@@ -67,12 +56,23 @@ async def test_a_long_text_is_not_hashed_on_the_event_loop() -> None:
     assert np.array_equal(await waiting, (await HashingEmbedder().embed([text, ""]))[:1])
 
 
-async def test_children_hash_much_text_as_this_process_does() -> None:
-    texts = [f"{'seldom ' * 9_000}{number}\ud800 x{number}y" for number in range(4)]
+async def test_children_hash_texts_as_this_process_does() -> None:
+    long = [f"{'seldom ' * 9_000}{number}\ud800 x{number}y" for number in range(4)]
+    short = ["some words and " * 100, "others"]
     pool = CountingPool(ComputeSettings(children=1))
+    embedder = HashingEmbedder(pool)
     try:
-        rows = await HashingEmbedder(pool).embed(texts)
+        for texts, calls in ((long, 4), (short, 1), (["few words"], 0)):
+            pool.asked = 0
+            assert np.array_equal(await embedder.embed(texts), await HashingEmbedder().embed(texts))
+            assert pool.asked == calls
     finally:
         await pool.aclose()
-    assert pool.asked == 4
-    assert np.array_equal(rows, await HashingEmbedder().embed(texts))
+
+
+async def test_a_question_never_waits_for_a_child() -> None:
+    pool = CountingPool(ComputeSettings(children=1))
+    question = "how many words " * 400
+    row = await HashingEmbedder(pool).embed_question(question)
+    assert np.array_equal(row, (await HashingEmbedder().embed([question]))[0])
+    assert pool.asked == 0

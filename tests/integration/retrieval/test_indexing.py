@@ -1,0 +1,170 @@
+"""Documents indexed and rows joined when children refuse, are killed or are busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from tests.factories import make_site
+from tests.fakes import work
+from tests.integration.retrieval.indexed import check_index, count_rows
+from tests.integration.retrieval.stored import EMBEDDER, INDEXER, make_document, store
+
+from sitebrook.compute.pool import ComputePool
+from sitebrook.compute.work import Work
+from sitebrook.db.engine import Database
+from sitebrook.errors import Unavailable, WorkFailed
+from sitebrook.retrieval.documents import delete_documents, list_documents
+from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.knowledge import NewDocument, replace_document
+from sitebrook.retrieval.stored_postings import (
+    JoinStep,
+    Scope,
+    join_step,
+    list_postings,
+)
+from sitebrook.retrieval.tables import postings
+from sitebrook.settings import ComputeSettings
+
+SLEEP = Work(f"tests.fakes.work:{work.sleep.__name__}", float, type(None))
+TOO_SMALL_BYTES = 30_000_000  # for NumPy, which all of this work imports
+
+
+@asynccontextmanager
+async def running_pool(**over: Any) -> AsyncIterator[ComputePool]:
+    pool = ComputePool(ComputeSettings(**{"children": 1, **over}))
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
+
+
+def make_large(source: str) -> NewDocument:
+    """One whose rows are too large to be joined at once."""
+    words = [" ".join(f"{source}{at}x{word}" for word in range(60)) for at in range(100)]
+    return make_document(source, *(f"walrus newt {one}" for one in words))
+
+
+async def store_by(database: Database, pool: ComputePool, site_id: str, new: NewDocument) -> str:
+    vectors = await EMBEDDER.embed([piece.text for piece in new.chunks])
+    stored = await replace_document(database, Indexer(pool), site_id, new, {EMBEDDER.name: vectors})
+    return stored.status
+
+
+async def to_step(database: Database, site_id: str) -> JoinStep:
+    scope = Scope(site_id)
+    async with database.begin() as connection:
+        sizes = await list_postings(connection, scope)
+    return JoinStep(scope, tuple(sizes), sum(sizes.values()), forgets=False)
+
+
+async def test_children_index_and_join_a_site_s_documents(database: Database) -> None:
+    site = await make_site(database)
+    async with running_pool() as pool:
+        for at in range(4):
+            await store_by(database, pool, site.id, make_large(f"{at}.md"))
+        assert await store_by(database, pool, site.id, make_large("2.md")) == "unchanged"
+    assert await count_rows(database, site.id) == 1
+    await check_index(database, site.id, "walrus 2.md", "newt 2.md7x8")
+
+
+async def test_a_document_that_no_child_can_index_is_not_stored(database: Database) -> None:
+    site = await make_site(database)
+    async with running_pool(memory_bytes=TOO_SMALL_BYTES) as pool:
+        with pytest.raises(WorkFailed):
+            await store_by(database, pool, site.id, make_large("a.md"))
+    assert (await list_documents(database, site.id)).documents == ()
+    async with running_pool() as pool:
+        assert await store_by(database, pool, site.id, make_large("a.md")) == "added"
+    await check_index(database, site.id)
+
+
+async def test_a_document_is_refused_while_too_much_waits_and_stored_later(
+    database: Database,
+) -> None:
+    site = await make_site(database)
+    async with running_pool(waiting=0) as pool:
+        busy = asyncio.create_task(pool.run(SLEEP, 60.0))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="try again") as raised:
+            await store_by(database, pool, site.id, make_large("a.md"))
+        assert raised.value.retry_after_s
+        busy.cancel()
+        await asyncio.wait({busy})
+        assert await store_by(database, pool, site.id, make_large("a.md")) == "added"
+
+
+async def test_a_document_stays_stored_whose_rows_no_child_joins(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await make_site(database)
+    for at in range(3):
+        await store(database, site.id, make_large(f"{at}.md"))
+    async with running_pool(memory_bytes=TOO_SMALL_BYTES) as pool:
+        # Itself it is indexed at once.
+        small = make_document("small.md", *["newt"] * 100)
+        assert await store_by(database, pool, site.id, small) == "added"
+    assert await count_rows(database, site.id) == 4
+    assert "were not joined" in caplog.text
+    await check_index(database, site.id)
+    await store(database, site.id, make_document("next.md", "newt"))
+    assert await count_rows(database, site.id) == 1
+
+
+@pytest.mark.parametrize(
+    ("over", "causes"),
+    [({"memory_bytes": TOO_SMALL_BYTES}, {"memory", "start"}), ({"time_s": 0.0}, {"time"})],
+)
+async def test_a_join_whose_child_is_killed_says_why_and_changes_nothing(
+    database: Database, over: dict[str, Any], causes: set[str]
+) -> None:
+    site = await make_site(database)
+    for at in range(3):
+        await store(database, site.id, make_large(f"{at}.md"))
+    step = await to_step(database, site.id)
+    async with running_pool(**over) as pool:
+        with pytest.raises(WorkFailed) as raised:
+            await join_step(database, Indexer(pool), step)
+    assert raised.value.cause in causes
+    assert await to_step(database, site.id) == step
+    assert await join_step(database, INDEXER, step)
+    await check_index(database, site.id)
+
+
+async def test_a_join_whose_caller_is_cancelled_changes_nothing(database: Database) -> None:
+    site = await make_site(database)
+    for at in range(3):
+        await store(database, site.id, make_large(f"{at}.md"))
+    step = await to_step(database, site.id)
+    async with running_pool() as pool:
+        busy = asyncio.create_task(pool.run(SLEEP, 60.0))
+        joining = asyncio.create_task(join_step(database, Indexer(pool), step))
+        await until(lambda: len(pool._claims) == 2)
+        joining.cancel()
+        busy.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+    assert await to_step(database, site.id) == step
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_documents_deleted_one_by_one_leave_one_row(database: Database) -> None:
+    site = await make_site(database)
+    stored = [await store(database, site.id, make_document(f"{at}.md", "newt")) for at in range(9)]
+    before = await count_rows(database, site.id)
+    for one in stored[:7]:
+        await delete_documents(database, site.id, [one.document_id])
+    assert await count_rows(database, site.id) == before + 1
+    async with database.begin() as connection:
+        said = select(func.sum(func.octet_length(postings.c.removed)))
+        assert (await connection.execute(said)).scalar_one() == 7 * 4
+    assert len(await check_index(database, site.id)) == 2
