@@ -66,6 +66,7 @@ class Database:
             snapshot = await Snapshot.over(connection)
             try:
                 yield snapshot
+                await snapshot.settle()
             finally:
                 await snapshot.leave()
 

@@ -54,6 +54,7 @@ class Snapshot:
         self._connection = connection
         self._pgconn = pgconn
         self._pipeline = pipeline
+        self._last: asyncio.Future[list[PGresult]] | None = None
 
     @classmethod
     async def over(cls, connection: AsyncConnection) -> Snapshot:
@@ -76,13 +77,19 @@ class Snapshot:
         first = len(sent) - len(statements)
         if ends:
             sent.append(_COMMIT)
-        return Answer(self._pipeline.send(sent), slice(first, first + len(statements)))
+        self._last = self._pipeline.send(sent)
+        return Answer(self._last, slice(first, first + len(statements)))
 
-    @property
-    def connection(self) -> AsyncConnection:
-        """The same transaction for what is seldom read; all that was sent must be answered."""
+    async def connection(self) -> AsyncConnection:
+        """The same transaction for what is seldom read, once all that was sent is answered."""
+        await self.settle()
         self._pipeline.close()
         return self._connection
+
+    async def settle(self) -> None:
+        """Waits until all that was sent is answered, well or not."""
+        if self._last is not None and not self._last.done():
+            await asyncio.wait({self._last})
 
     async def leave(self) -> None:
         """Gives the connection back; one whose answers have not all come is closed."""

@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sitebrook.db.snapshot import Snapshot
+from sitebrook.db.snapshot import Answer, Snapshot
 from sitebrook.retrieval.bm25 import Bm25, KeywordMatches
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.fusion import (
@@ -49,13 +49,17 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuestion:
-    """A question with its vector, or why there is none; ``within`` bounds where it is searched."""
+    """A question with its vector, or why there is none; ``within`` bounds where it is searched.
+
+    ``nearest`` is the answer of the vectors where they were asked ahead.
+    """
 
     text: str
     embedder: Embedder | None = None
     vector: Vectors | None = None
     failure: str | None = None
     within: Within | None = None
+    nearest: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,14 @@ class Legs:
         return is_relevant(self.keywords.evidence, self.nearest, floor)
 
 
+def ask_ahead(snapshot: Snapshot, seen: Knowledge, question: EmbeddedQuestion) -> EmbeddedQuestion:
+    """The question with the vectors asked, if the site is still as it was seen."""
+    if question.vector is None or _failure(seen, question) is not None:
+        return question
+    search = VectorSearch(snapshot, seen, question.vector)
+    return replace(question, nearest=search.find_nearest(_POOL))
+
+
 async def search_both(
     snapshot: Snapshot, knowledge: Knowledge, index: Bm25, question: EmbeddedQuestion, clock: Clock
 ) -> Legs:
@@ -109,10 +121,11 @@ async def search_both(
     search = VectorSearch(snapshot, knowledge, question.vector)
     with clock.measure("vectors"):
         # PostgreSQL is at it while a thread looks for the words, and goes on with what they found.
-        if question.within is None:
-            answer = search.find_nearest(_POOL)
-        else:
+        answer = question.nearest
+        if question.within is not None:
             answer = search.find_nearest_of(question.within, _POOL)
+        elif answer is None:
+            answer = search.find_nearest(_POOL)
         keywords = await _find_by_keywords(index, question, clock)
         scores = search.score([chunk_id for chunk_id, _ in keywords.ranked])
         nearest, cosines = (await answer.rows())[0], (await scores.rows())[0]

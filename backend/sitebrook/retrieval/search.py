@@ -17,8 +17,15 @@ from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.fusion import FusedChunk
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.keywords import KeywordIndexes
-from sitebrook.retrieval.knowledge import Knowledge, read_knowledge
-from sitebrook.retrieval.legs import Clock, EmbeddedQuestion, Legs, fuse_legs, search_both
+from sitebrook.retrieval.knowledge import Knowledge, ask_knowledge, to_knowledge
+from sitebrook.retrieval.legs import (
+    Clock,
+    EmbeddedQuestion,
+    Legs,
+    ask_ahead,
+    fuse_legs,
+    search_both,
+)
 from sitebrook.retrieval.passages import Passage, load_passages
 from sitebrook.retrieval.question_vectors import ProcessQuestionVectors, QuestionVectors
 from sitebrook.retrieval.reindexing import reindex
@@ -111,8 +118,8 @@ class Searcher:
         self._settings = settings
         self._reranker = reranker
         self._question_vectors = question_vectors or ProcessQuestionVectors(settings.kept_questions)
-        # The embedder by which each site was last seen to be embedded.
-        self._embedder_names: OrderedDict[str, str] = OrderedDict()
+        # The embedder and the dimension that each site was last seen with.
+        self._seen: OrderedDict[str, Knowledge] = OrderedDict()
 
     async def find(  # noqa: PLR0913 - each narrows one search
         self,
@@ -176,7 +183,7 @@ class Searcher:
     def forget(self, site_id: str) -> None:
         """Lets go of what is kept in memory about documents that are no more."""
         self._keyword_indexes.forget(site_id)
-        self._embedder_names.pop(site_id, None)
+        self._seen.pop(site_id, None)
 
     async def rank(self, site_id: str, question: str) -> Ranking | None:
         """All candidates for the question; None for a site without documents.
@@ -185,13 +192,13 @@ class Searcher:
         """
         asked = _Asked(site_id, to_searched(question), 1, 0.0, explains=False, clock=Clock())
         for _ in range(_REPEATS):
-            name = self._embedder_names.get(site_id)
-            embedded = await self._embed(name, asked)
+            seen = self._seen.get(site_id)
+            embedded = await self._embed(seen, asked)
             async with self._database.pipelined() as snapshot:
-                knowledge = await read_knowledge(snapshot, site_id)
+                knowledge, embedded = await _open(snapshot, seen, asked, embedded)
                 if knowledge is None:
                     return None
-                if knowledge.embedder == name and knowledge.is_indexed:
+                if _is_as_seen(knowledge, seen):
                     return await self._rank(snapshot, knowledge, asked, embedded)
             await self._prepare(knowledge)
         return None
@@ -211,19 +218,19 @@ class Searcher:
     async def _search(self, asked: _Asked) -> SearchResult | None:
         """What was found; None when it must be asked again.
 
-        That is when the question was embedded by another embedder than the site, or when the site
-        has chunks without postings, which are made then.
+        That is when the question was embedded by another embedder than the site, when the site's
+        vectors have become others, or when it has chunks without postings, which are made then.
         """
-        name = self._embedder_names.get(asked.site_id)
+        seen = self._seen.get(asked.site_id)
         reranker = self._reranker if asked.reranks else None
         # A provider may take long: the snapshot is opened after it has answered.
-        embedded = await self._embed(name, asked)
+        embedded = await self._embed(seen, asked)
         async with self._database.pipelined() as snapshot:
-            knowledge = await read_knowledge(snapshot, asked.site_id)
+            knowledge, embedded = await _open(snapshot, seen, asked, embedded)
             if knowledge is None:
                 return SearchResult()
             found = None
-            if knowledge.embedder == name and knowledge.is_indexed:
+            if _is_as_seen(knowledge, seen):
                 found = await self._find(snapshot, knowledge, asked, embedded)
                 if reranker is None:
                     return await self._to_result(snapshot, asked, found)
@@ -235,7 +242,7 @@ class Searcher:
             return await self._to_result(snapshot, asked, found)
 
     async def _prepare(self, knowledge: Knowledge) -> None:
-        self._note_embedder(knowledge)
+        self._note(knowledge)
         if not knowledge.is_indexed:
             await reindex(self._database, self._indexer, knowledge.site_id)
 
@@ -248,9 +255,11 @@ class Searcher:
     ) -> Ranking:
         index = self._keyword_indexes.find(knowledge)
         if index is None:
-            index = await self._keyword_indexes.load(snapshot.connection, knowledge)
+            index = await self._keyword_indexes.load(await snapshot.connection(), knowledge)
         if asked.document_ids is not None:
-            within = await load_within(snapshot.connection, asked.site_id, asked.document_ids)
+            within = await load_within(
+                await snapshot.connection(), asked.site_id, asked.document_ids
+            )
             embedded = replace(embedded, within=within)
         legs = await search_both(snapshot, knowledge, index, embedded, asked.clock)
         with asked.clock.measure("fuse"):
@@ -307,14 +316,15 @@ class Searcher:
             trace=trace,
         )
 
-    def _note_embedder(self, knowledge: Knowledge) -> None:
-        self._embedder_names[knowledge.site_id] = knowledge.embedder
-        self._embedder_names.move_to_end(knowledge.site_id)
-        while len(self._embedder_names) > _KEPT_SITES:
-            self._embedder_names.popitem(last=False)
+    def _note(self, knowledge: Knowledge) -> None:
+        self._seen[knowledge.site_id] = knowledge
+        self._seen.move_to_end(knowledge.site_id)
+        while len(self._seen) > _KEPT_SITES:
+            self._seen.popitem(last=False)
 
-    async def _embed(self, name: str | None, asked: _Asked) -> EmbeddedQuestion:
+    async def _embed(self, seen: Knowledge | None, asked: _Asked) -> EmbeddedQuestion:
         text = asked.question
+        name = None if seen is None else seen.embedder
         embedder = self._embedders.get(name or "")
         if embedder is None:
             return EmbeddedQuestion(text, failure=f"embedder {name} is not configured")
@@ -328,6 +338,25 @@ class Searcher:
             except RequestError as error:
                 return EmbeddedQuestion(text, failure=f"embedder failed: {error.message}")
         return EmbeddedQuestion(text, embedder, vector)
+
+
+async def _open(
+    snapshot: Snapshot, seen: Knowledge | None, asked: _Asked, embedded: EmbeddedQuestion
+) -> tuple[Knowledge | None, EmbeddedQuestion]:
+    """What the site knows; its vectors are asked meanwhile, as if it were still as it was seen."""
+    answer = ask_knowledge(snapshot, asked.site_id)
+    if seen is not None and asked.document_ids is None:
+        embedded = ask_ahead(snapshot, seen, embedded)
+    return await to_knowledge(answer, asked.site_id), embedded
+
+
+def _is_as_seen(knowledge: Knowledge, seen: Knowledge | None) -> bool:
+    """Whether the site can be searched as it was seen; its documents may have changed."""
+    return (
+        seen is not None
+        and knowledge.is_indexed
+        and (knowledge.embedder, knowledge.dimension) == (seen.embedder, seen.dimension)
+    )
 
 
 def _scored(found: _Found) -> tuple[Passage, ...]:

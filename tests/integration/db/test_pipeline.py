@@ -42,7 +42,10 @@ async def test_what_is_sent_later_sees_the_same_moment(database: Database) -> No
         assert await snapshot.send(Statement(count)).rows() == [[(0,)]]
         async with database.begin() as connection:
             await connection.execute(text("INSERT INTO moment VALUES ('later')"))
-        assert (await snapshot.connection.execute(text(count))).scalar_one() == 0
+        ahead = snapshot.send(Statement(count))
+        connection = await snapshot.connection()
+        assert (await connection.execute(text(count))).scalar_one() == 0
+        assert await ahead.rows() == [[(0,)]]
         assert await snapshot.send(Statement(count), ends=True).rows() == [[(0,)]]
     assert await read(database, Statement(count)) == [1]
     with pytest.raises(StatementRefused):

@@ -13,7 +13,7 @@ from sitebrook.db.engine import Database
 from sitebrook.errors import ProviderError
 from sitebrook.retrieval.documents import delete_documents
 from sitebrook.retrieval.embedder import Embedder, HashingEmbedder, Vectors
-from sitebrook.retrieval.knowledge import read_knowledge
+from sitebrook.retrieval.knowledge import ask_knowledge, to_knowledge
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.vectors import VectorSearch, to_nearest
 from sitebrook.settings import RetrievalSettings
@@ -196,6 +196,20 @@ async def test_vectors_of_another_dimension_leave_the_search_to_keywords(
     assert "vectors of 100 numbers, the documents have 512" in found.degraded
 
 
+async def test_vectors_of_another_dimension_than_before_are_searched_at_once(
+    database: Database,
+) -> None:
+    site_id = await fill(database)
+    searcher = make_searcher(database)
+    assert (await searcher.find(site_id, "refund for goods")).degraded is None
+    async with database.begin() as connection:
+        shorter = "UPDATE embedding SET vector = subvector(vector, 1, 100)"
+        await connection.execute(text(shorter))
+    found = await searcher.find(site_id, "refund for goods")
+    assert found.passages[0].title == "Returns"
+    assert "the documents have 100" in (found.degraded or "")
+
+
 async def test_an_embedder_that_hangs_delays_the_answer_by_two_seconds_at_most(
     database: Database,
 ) -> None:
@@ -211,7 +225,7 @@ async def test_vector_scores_are_the_cosines(database: Database) -> None:
     site_id = await fill(database)
     question = (await EMBEDDER.embed(["parcels to norway"]))[0]
     async with database.pipelined() as snapshot:
-        knowledge = await read_knowledge(snapshot, site_id)
+        knowledge = await to_knowledge(ask_knowledge(snapshot, site_id), site_id)
         assert knowledge is not None
         vectors = VectorSearch(snapshot, knowledge, question)
         nearest = to_nearest((await vectors.find_nearest(10).rows())[0])
