@@ -21,6 +21,7 @@
             ├── WorkFailed            a child process gave no result; cause says why
             ├── PageFailed        a page of a website did not come
             ├── EmbedderSwitched  vectors were made by another embedder than the site's
+            ├── Overtaken         who was to write a document is no longer the one to do it
             └── ProviderError     an upstream failed; see its fields
                 └── ProviderNotAsked  it rests after failures, or has as much to do as it may
 
@@ -183,6 +184,12 @@ class EmbedderSwitched(Unavailable):
     """The site's embedder is another one than the vectors were made by: make them anew."""
 
     code = "embedder_switched"
+
+
+class Overtaken(Unavailable):
+    """Another attempt goes on with the work, or it is no longer wanted; nothing was written."""
+
+    code = "overtaken"
 
 
 class ProviderError(Unavailable):

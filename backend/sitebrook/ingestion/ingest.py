@@ -9,7 +9,7 @@ import logging
 import stat
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -33,6 +33,7 @@ from sitebrook.retrieval.documents import find_sources, prune
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.knowledge import (
+    Guard,
     NewChunk,
     NewDocument,
     dimension_changed,
@@ -181,13 +182,18 @@ class Ingester:
         self._settings = settings
 
     async def ingest_document(
-        self, holder: Holder, raw: RawDocument, on_stage: OnStage = _ignore
+        self,
+        holder: Holder,
+        raw: RawDocument,
+        on_stage: OnStage = _ignore,
+        guard: Guard | None = None,
     ) -> IngestedDocument:
         """The document as stored in place of the one of the same source.
 
         The same content with the same title and address is not read again. A text too short to
         tell is in the holder's language. Raises InvalidRequest (BodyTooLarge, UnsupportedBody) for
-        a document that cannot be taken in, also for one that the embedder refuses.
+        a document that cannot be taken in, also for one that the embedder refuses, and what
+        ``guard`` raises in the transaction that would store it.
         """
         sha256 = await self._digest(holder, raw)
         unchanged = await self._find(holder, raw.source, sha256)
@@ -195,6 +201,7 @@ class Ingester:
             return unchanged
         on_stage("parse")
         new = await self._read(raw, sha256, holder.language)
+        new = replace(new, guard=guard)
         on_stage("split", len(new.chunks))
         for _ in range(_TRIES):
             with contextlib.suppress(EmbedderSwitched):
@@ -202,11 +209,15 @@ class Ingester:
         return await self._store(holder.id, new, on_stage)
 
     async def take_in(
-        self, holder: Holder, raw: RawDocument, on_stage: OnStage = _ignore
+        self,
+        holder: Holder,
+        raw: RawDocument,
+        on_stage: OnStage = _ignore,
+        guard: Guard | None = None,
     ) -> Outcome:
         """As ``ingest_document``, with the refusal of what cannot be taken in."""
         try:
-            return await self.ingest_document(holder, raw, on_stage)
+            return await self.ingest_document(holder, raw, on_stage, guard)
         except InvalidRequest as error:
             return Refusal.of(raw.source, error)
 

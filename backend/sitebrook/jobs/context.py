@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from sitebrook.errors import Overtaken
 from sitebrook.jobs.job import to_json
 from sitebrook.jobs.streams import JobStream
 
+if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 _MOST_PROGRESS_BYTES: Final = 16_000
+_CURRENT: Final = """
+    SELECT 1 FROM job WHERE id = %(job_id)s AND attempt = %(attempt)s AND status = 'running'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,16 @@ class JobContext:
         """Raises CancelledError when the attempt is to end; for handlers that rarely await."""
         if self.is_stopping:
             raise asyncio.CancelledError
+
+    async def check_current(self, connection: AsyncConnection) -> None:
+        """Raises Overtaken when the job has ended, or another attempt goes on with it.
+
+        For what an attempt writes elsewhere, in the transaction that writes it: a worker that was
+        stopped for long does not know that it was given up.
+        """
+        named = {"job_id": self.job_id, "attempt": self.attempt}
+        if (await connection.exec_driver_sql(_CURRENT, named)).first() is None:
+            raise Overtaken("Another attempt goes on with this job, or it has ended.")
 
     def take_unsaved(self) -> Unsaved:
         """What the table does not have yet; the worker stores it."""

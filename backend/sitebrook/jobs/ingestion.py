@@ -133,7 +133,8 @@ class _Batch:
             self._show(stage, file.raw.source, source_chunks=source_chunks)
 
         batch_id = self._arguments.batch_id
-        outcome = await self._tools.ingester.take_in(site, file.raw, show)
+        guard = self._context.check_current
+        outcome = await self._tools.ingester.take_in(site, file.raw, show, guard)
         await staging.settle(self._tools.database, batch_id, file.position, outcome)
         self._context.settled()
         self._counts = self._counts.plus(outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -65,9 +65,15 @@ class NewChunk:
     language: str
 
 
+Guard = Callable[[AsyncConnection], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to be stored; ``source`` makes it the same document when it comes again."""
+    """A document to be stored; ``source`` makes it the same document when it comes again.
+
+    ``guard`` is asked in the transaction before anything is written, and raises to prevent it.
+    """
 
     source: str
     title: str
@@ -76,6 +82,7 @@ class NewDocument:
     text: str
     sha256: bytes
     chunks: tuple[NewChunk, ...]
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,8 @@ async def replace_document(
         old = await _find_old(connection, site_id, new.source)
         if old is not None and old.sha256 == new.sha256:
             return ReplacedDocument("unchanged", old.id, old.chunks)
+        if new.guard is not None:
+            await new.guard(connection)
         target = _Target(
             site_id=site_id,
             document_id=new_id("doc") if old is None else old.id,

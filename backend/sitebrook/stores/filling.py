@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from sitebrook.jobs.kinds import MOST_TIMEOUT_S, JobKind
 from sitebrook.jobs.pace import Pace
 
 if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from sitebrook.db.engine import Database
     from sitebrook.ingestion.ingest import Ingester, Stage
     from sitebrook.jobs.engine import JobEngine
@@ -116,8 +119,9 @@ class _Filling:
         from sitebrook.db.tables import now
         from sitebrook.ingestion.ingest import IngestedDocument
         from sitebrook.stores.cleaning import remove_stale
-        from sitebrook.stores.waiting import count, settle
+        from sitebrook.stores.waiting import Unwanted, check_waits, count, settle
 
+        job_id, database = self._context.job_id, self._tools.database
         source_chunks: int | None = None
 
         def show(stage: Stage, chunks: int | None = None) -> None:
@@ -125,10 +129,15 @@ class _Filling:
             source_chunks = source_chunks if chunks is None else chunks
             self._show(stage, one, source_chunks=source_chunks)
 
-        outcome = await self._tools.ingester.take_in(holder, one.raw, show)
-        job_id = self._context.job_id
-        database, is_read = self._tools.database, isinstance(outcome, IngestedDocument)
-        is_noted = await settle(database, self._store_id, one.file_id, job_id, outcome)
+        async def guard(connection: AsyncConnection) -> None:
+            await self._context.check_current(connection)
+            await check_waits(connection, self._store_id, one.file_id, job_id)
+
+        is_read = is_noted = False
+        with contextlib.suppress(Unwanted):
+            outcome = await self._tools.ingester.take_in(holder, one.raw, show, guard)
+            is_read = isinstance(outcome, IngestedDocument)
+            is_noted = await settle(database, self._store_id, one.file_id, job_id, outcome)
         if not (is_noted and is_read):
             # What was made of it before, or while it was taken out or cancelled.
             await remove_stale(database, now(), self._store_id, one.raw.source)

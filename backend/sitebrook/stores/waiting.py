@@ -94,6 +94,21 @@ async def count(database: Database, store_id: str, job_id: str) -> Stand:
     )
 
 
+async def check_waits(
+    connection: AsyncConnection, store_id: str, file_id: str, job_id: str
+) -> None:
+    """Raises Unwanted for a file that was taken out, cancelled or added again."""
+    waits = select(store_file.c.file_id).where(
+        store_file.c.store_id == store_id, store_file.c.file_id == file_id, *_waits_for(job_id)
+    )
+    if (await connection.execute(waits)).first() is None:
+        raise Unwanted("The file does not wait for this job any more.")
+
+
+class Unwanted(Exception):
+    """The file is no longer to be read by this job."""
+
+
 async def settle(
     database: Database, store_id: str, file_id: str, job_id: str, outcome: Outcome
 ) -> bool:

@@ -10,6 +10,7 @@ from tests.integration.stores.kept import SOON_S, Kept
 from sitebrook.jobs.following import wait_for_end
 from sitebrook.jobs.job import Status
 from sitebrook.jobs.streams import stream_of
+from sitebrook.stores.entries import NewEntry, SizesInTokens
 
 
 async def find_job(kept: Kept) -> str:
@@ -65,3 +66,38 @@ async def test_a_running_job_that_is_cancelled_leaves_whole_files_and_ends_polli
     counts = (await kept.stores.find(kept.site.id, store_id)).counts
     assert (counts.completed, counts.cancelled, counts.in_progress) == (1, 2, 0)
     assert await kept.held(store_id) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("is_later", [True, False])
+async def test_of_two_jobs_that_read_a_file_the_one_that_it_waits_for_decides(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, *, is_later: bool
+) -> None:
+    file_id = await kept.add("Anchors hold ships. " * 200)
+    store_id = await kept.make(file_id)
+    ingester = kept.parts.ingester
+    write, reached, goes_on = ingester._store, asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(*args: object) -> object:
+        if not reached.is_set():
+            reached.set()
+            await goes_on.wait()
+        return await write(*args)
+
+    monkeypatch.setattr(ingester, "_store", hold_the_first)
+    async with kept.working(), asyncio.timeout(SOON_S):
+        await reached.wait()
+        small = NewEntry(file_id, {}, SizesInTokens(100, 0))
+        await kept.contents.add(kept.site.id, store_id, small)
+        if not is_later:
+            goes_on.set()
+        while (await kept.entry(store_id, file_id)).status != "completed":
+            await asyncio.sleep(0.02)
+        goes_on.set()
+        for row in await kept.run("SELECT id FROM job WHERE kind = 'fill_store'"):
+            job = await wait_for_end(
+                kept.parts.database, kept.parts.events, kept.site.id, row.id, timeout_s=SOON_S
+            )
+            assert job.status is Status.SUCCEEDED
+    assert (await kept.held(store_id))[1] > 10  # chunks of about 267 characters, not of 800
+    entry = await kept.entry(store_id, file_id)
+    assert (entry.status, entry.sizes) == ("completed", SizesInTokens(100, 0))

@@ -34,6 +34,7 @@ _STATUS = {
     errors.LimitReached: 429,
     errors.Unavailable: 503,
     errors.EmbedderSwitched: 503,
+    errors.Overtaken: 503,
     errors.PageFailed: 503,
     errors.WorkFailed: 503,
     errors.RedisAway: 503,
