@@ -81,8 +81,14 @@ def make_embedders(model: Path | None, cache: Path) -> dict[str, Embedder]:
     """The keyless one, and that of the model's folder with its vectors kept in ``cache``."""
     found: dict[str, Embedder] = {KEYLESS: HashingEmbedder()}
     if model is not None:
-        minimum = Settings().embedding.min_similarity
-        onnx = OnnxEmbedder(read_folder(model), min_similarity=minimum, languages=None, threads=1)
+        settings = Settings()
+        onnx = OnnxEmbedder(
+            read_folder(model),
+            min_similarity=settings.embedding.min_similarity,
+            languages=None,
+            threads=1,
+            compute=settings.compute,
+        )
         found[MINILM] = KeptVectors(onnx, cache)
     return found
 

@@ -105,7 +105,9 @@ class ComputePool:
         try:
             claim.hold(child)
             time_s = limits.time_s or self._settings.time_s
-            reply, result = child.ask(work.target, buffers, time_s, limits.answer_bytes)
+            reply, result = child.ask(
+                work.target, buffers, time_s, time_s * limits.threads, limits.answer_bytes
+            )
             given = _to_given(work, reply, result)
             is_whole = True
         except RequestError as error:

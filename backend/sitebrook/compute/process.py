@@ -69,13 +69,18 @@ class ChildProcess:
         return not poll.poll(0)
 
     def ask(
-        self, target: str, asked: Sequence[Buffer], time_s: float, answer_bytes: int
+        self,
+        target: str,
+        asked: Sequence[Buffer],
+        time_s: float,
+        processor_s: float,
+        answer_bytes: int,
     ) -> tuple[Reply, list[bytearray]]:
         """The reply and the buffers of the result. Raises WorkFailed; the child is no use then."""
         self.calls += 1
         self._time_s, self._look_at = time_s, time.monotonic() + _TICK_S
         self._deadline = time.monotonic() + time_s
-        call = msgspec.msgpack.encode(Call(self.calls, target, math.ceil(time_s)))
+        call = msgspec.msgpack.encode(Call(self.calls, target, math.ceil(processor_s)))
         try:
             for piece in to_pieces([call, *asked]):
                 self._send(memoryview(piece).cast("B"))

@@ -27,7 +27,11 @@ class Work(Generic[AskedT, GivenT]):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one call; without ``time_s`` it is the pool's. Waiting for a child is not in it."""
+    """Bounds of one call; without ``time_s`` it is the pool's. Waiting for a child is not in it.
+
+    Work that computes in several ``threads`` uses so much processor time at once.
+    """
 
     time_s: float | None = None
+    threads: int = 1
     answer_bytes: int = _ANSWER_BYTES

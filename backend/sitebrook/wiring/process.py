@@ -47,7 +47,7 @@ from sitebrook.retrieval.question_vectors import (
 from sitebrook.retrieval.reranking import Reranker
 from sitebrook.retrieval.search import Searcher
 from sitebrook.retrieval.site_embedders import SiteEmbedders
-from sitebrook.settings import EmbeddingSettings, FollowUpSettings, Settings
+from sitebrook.settings import ComputeSettings, EmbeddingSettings, FollowUpSettings, Settings
 from sitebrook.stores.attaching import Attaching
 from sitebrook.stores.contents import Contents
 from sitebrook.stores.files import Files
@@ -227,20 +227,21 @@ def _build_question_vectors(settings: Settings, redis: RedisConnection | None) -
 def _build_embedders(settings: Settings, database: Database, compute: ComputePool) -> SiteEmbedders:
     """Every embedder that can be had; the first is the one of new sites."""
     rows = [settings.embedding, *settings.embedders]
-    found = [_build_embedder(row) for row in rows if not row.is_keyless]
+    found = [_build_embedder(row, settings.compute) for row in rows if not row.is_keyless]
     keyless = HashingEmbedder(compute)
     if settings.embedding.is_keyless:
         return SiteEmbedders(database, keyless, *found)
     return SiteEmbedders(database, *found, keyless)
 
 
-def _build_embedder(settings: EmbeddingSettings) -> Embedder:
+def _build_embedder(settings: EmbeddingSettings, compute: ComputeSettings) -> Embedder:
     if settings.folder is not None:
         return OnnxEmbedder(
             read_folder(settings.folder),
             min_similarity=settings.min_similarity,
             languages=frozenset(settings.languages) or None,
             threads=settings.threads,
+            compute=compute,
         )
     # Imported only here: the openai SDK takes a third of the start of a process without it.
     from sitebrook.providers.embeddings import OpenAICompatibleEmbedder

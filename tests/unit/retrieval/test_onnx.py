@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +15,13 @@ import onnx
 import pytest
 from tests.fakes.onnx_folder import TABLE, make_folder, make_model
 
-from sitebrook.errors import StartError
-from sitebrook.retrieval.onnx.embedder import OnnxEmbedder
+from sitebrook.errors import StartError, Unavailable, WorkFailed
+from sitebrook.retrieval.onnx import embedder as onnx_embedder
+from sitebrook.retrieval.onnx.embedder import OnnxEmbedder, to_memory_bytes
 from sitebrook.retrieval.onnx.export import find_model, read_languages
 from sitebrook.retrieval.onnx.folder import read_folder
 from sitebrook.retrieval.onnx.model import OnnxModel
+from sitebrook.settings import ComputeSettings
 
 
 def unit(*rows: int) -> np.ndarray:
@@ -24,7 +30,13 @@ def unit(*rows: int) -> np.ndarray:
 
 
 def make_embedder(folder: Path) -> OnnxEmbedder:
-    return OnnxEmbedder(read_folder(folder), min_similarity=0.3, languages=None, threads=1)
+    return OnnxEmbedder(
+        read_folder(folder),
+        min_similarity=0.3,
+        languages=None,
+        threads=2,
+        compute=ComputeSettings(),
+    )
 
 
 def test_texts_of_all_lengths_become_the_mean_of_their_words(tmp_path: Path) -> None:
@@ -97,8 +109,10 @@ async def test_a_file_that_is_no_model_is_refused_when_it_is_used(tmp_path: Path
     make_folder(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"no model")
     embedder = make_embedder(tmp_path)
-    with pytest.raises(StartError, match="cannot be loaded"):
+    with pytest.raises(Unavailable, match="cannot be loaded"):
         await embedder.embed(["shoe"])
+    with pytest.raises(StartError, match="cannot be loaded"):
+        await embedder.embed_question("shoe")
     await embedder.aclose()
 
 
@@ -128,7 +142,7 @@ async def test_questions_go_through_the_smaller_model_with_their_own_prompt(tmp_
     await embedder.aclose()
 
 
-async def test_the_loop_goes_on_and_close_ends_the_threads(tmp_path: Path) -> None:
+async def test_the_loop_goes_on_and_close_ends_the_child(tmp_path: Path) -> None:
     make_folder(tmp_path)
     embedder = make_embedder(tmp_path)
     ticks = 0
@@ -144,9 +158,73 @@ async def test_the_loop_goes_on_and_close_ends_the_threads(tmp_path: Path) -> No
     ticking.cancel()
     assert ticks > 100
     assert (await embedder.embed([])).shape == (0, 0)
+    assert (await embedder.embed(["\ud800 shoe"])).shape == (1, 4)
+    await embedder.embed_question("shoe")
+    (child,) = find_children()
     assert any(thread.name.startswith("onnx") for thread in threading.enumerate())
     await embedder.aclose()
+    assert not find_children()
+    assert not child.exists()
     assert not any(thread.name.startswith("onnx") for thread in threading.enumerate())
+
+
+async def test_a_child_keeps_its_model_and_another_one_loads_it_again(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    embedder = make_embedder(tmp_path)
+    first = await embedder.embed(["shoe"] * 33)
+    (child,) = find_children()
+    (tmp_path / "tokenizer.json").rename(tmp_path / "away.json")
+    assert np.array_equal(await embedder.embed(["shoe"] * 33), first)
+    assert find_children() == [child]
+    (tmp_path / "away.json").rename(tmp_path / "tokenizer.json")
+    os.kill(int(child.name), signal.SIGKILL)
+    (idle,) = embedder._pool._idle
+    while idle.is_ready:
+        await asyncio.sleep(0.01)
+    assert np.array_equal(await embedder.embed(["shoe"] * 33), first)
+    await embedder.aclose()
+
+
+async def test_another_model_is_not_taken_for_the_one_of_the_start(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    embedder = make_embedder(tmp_path)
+    make_folder(tmp_path, table=TABLE * 2)
+    with pytest.raises(Unavailable, match="another one than when this process started"):
+        await embedder.embed(["shoe"])
+    await embedder.aclose()
+
+
+async def test_a_model_that_needs_too_much_memory_is_ended_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(tmp_path)
+    monkeypatch.setattr(onnx_embedder, "_ACTIVATION_BYTES", 40_000_000)
+    embedder = make_embedder(tmp_path)
+    with pytest.raises(WorkFailed) as raised:
+        await embedder.embed(["shoe"])
+    assert raised.value.cause in {"memory", "start", "crash"}
+    await embedder.aclose()
+
+
+def test_a_child_may_have_what_its_model_needs(tmp_path: Path) -> None:
+    folder = read_folder(make_folder(tmp_path))
+    before = to_memory_bytes(folder)
+    (folder.model.parent / "model.onnx_data").write_bytes(bytes(1_000_000))
+    assert to_memory_bytes(folder) == before + 3_000_000
+    longer = replace(folder, max_tokens=8_192)
+    assert to_memory_bytes(longer) > before + 8_000_000_000
+
+
+def find_children() -> list[Path]:
+    """The processes of this one that are children of a pool, and alive."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = status.read_text().rpartition(")")[2].split()[:2]
+            command = (status.parent / "cmdline").read_bytes()
+            if int(parent) == os.getpid() and state != "Z" and b"compute.child" in command:
+                found.append(status.parent)
+    return found
 
 
 def test_a_model_to_export_is_a_folder_or_what_a_package_ships(tmp_path: Path, monkeypatch) -> None:

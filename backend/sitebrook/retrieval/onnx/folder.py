@@ -38,6 +38,7 @@ class OnnxFolder:
     """
 
     name: str
+    path: Path
     model: Path
     question_model: Path
     tokenizer: Path
@@ -69,6 +70,7 @@ def read_folder(path: Path) -> OnnxFolder:
     digest = _hash((model, tokenizer), (pooling, document_prompt, max_tokens))
     return OnnxFolder(
         name=f"onnx:{card.get('name') or path.resolve().name}@{digest}",
+        path=path.absolute(),
         model=model,
         question_model=_find(path, _QUESTION_NAMES) or model,
         tokenizer=tokenizer,

@@ -1,4 +1,4 @@
-"""A model file as a function from texts to vectors; it blocks, so it runs in a thread."""
+"""A model file as a function from texts to vectors; it blocks whoever calls it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sitebrook.errors import StartError
 from sitebrook.retrieval.onnx.folder import OnnxFolder, Pooling
 
-# Texts of like length are run together; larger batches were not faster on processors.
-_BATCH: Final = 32
+# Texts of like length are run together, as long as they have no more tokens than these. All-MiniLM
+# takes 46 ms of a core for a text of 800 characters in batches of 8, 57 ms in batches of 32.
+_BATCH_TOKENS: Final = 2_048
 _TINY: Final = 1e-9
 
 
@@ -51,10 +52,12 @@ class OnnxModel:
         encodings = cast("list[Any]", self._tokenizer.encode_batch_fast(list(texts)))
         tokens = [cast("list[int]", encoding.ids) for encoding in encodings]
         order = sorted(range(len(tokens)), key=lambda at: -len(tokens[at]))
-        parts = [
-            self._run([tokens[at] for at in order[start : start + _BATCH]])
-            for start in range(0, len(order), _BATCH)
-        ]
+        parts: list[NDArray[np.float32]] = []
+        done = 0
+        while done < len(order):
+            count = max(1, _BATCH_TOKENS // max(1, len(tokens[order[done]])))
+            parts.append(self._run([tokens[at] for at in order[done : done + count]]))
+            done += count
         if not parts:
             return np.zeros((0, 0), dtype=np.float32)
         rows = np.concatenate(parts)
