@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from sitebrook.retrieval.vector_indexes import tend_indexes
 from sitebrook.settings import RetrievalSettings
 
 QUESTION = "Which walrus lives in the harbour?"
+WORDS = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ado", "eli", "ino")]
 TEXTS = ("A walrus lives in the harbour.", "Crocodiles live by the river.", "Owls live in oaks.")
 
 
@@ -70,3 +72,27 @@ async def test_what_one_deletes_the_others_keep(database: Database) -> None:
             assert [passage.chunk_id for passage in found] == (
                 [passage.chunk_id for passage in passages] if is_left else []
             )
+
+
+async def test_a_site_with_one_percent_of_the_rows_gets_all_its_passages(
+    database: Database,
+) -> None:
+    small, large = await make_site(database), await make_site(database, name="Large")
+    chance = random.Random(1)
+
+    def write() -> str:
+        return "A walrus " + " ".join(chance.choices(WORDS, k=12))
+
+    for at in range(10):
+        large_texts = [write() for _ in range(198)]
+        await store(database, large.id, make_document(f"{at}.md", *large_texts))
+        await store(database, small.id, make_document(f"{at}.md", write(), write()))
+    assert (await tend_indexes(database, indexed_chunks=500)).built == 1
+    own = await own_documents(database, small.id)
+    for settings in (RetrievalSettings(), RetrievalSettings(fusion="rrf")):
+        searcher = Searcher(database, (EMBEDDER,), settings)
+        for word in WORDS[:5]:
+            found = await searcher.find(small.id, f"Which walrus is {word}?", limit=10)
+            assert len(found.passages) == 10
+            assert {passage.document_id for passage in found.passages} <= own
+            assert all(passage.fused.vector_score is not None for passage in found.passages)
