@@ -10,7 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import retrieval_bm25, retrieval_ingest, retrieval_quality, retrieval_search
+from tests.bench import (
+    retrieval_bm25,
+    retrieval_ingest,
+    retrieval_lag,
+    retrieval_quality,
+    retrieval_search,
+)
 from tests.bench.report import Row, processor, verdict
 from tests.servers import NotStarted
 
@@ -68,6 +74,9 @@ def run(options: argparse.Namespace) -> None:
             ingested = retrieval_ingest.measure_ingest(server.url, sets, model, options.documents)
             lines += ["", *retrieval_ingest.to_tables(ingested)]
             rows += retrieval_ingest.to_rows(ingested)
+            lag = retrieval_lag.measure_lag(server.url, sets, max(1, options.documents // 20))
+            lines += retrieval_lag.to_tables(lag)
+            rows += retrieval_lag.to_rows(lag)
     print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print("\n".join(lines))
     print("\nTargets")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-import json
 import os
 import statistics
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import uvloop
 from sqlalchemy import text
+from tests.bench.lateness import stream_for, worst
 from tests.bench.processes import Meter
 from tests.bench.report import Row, show
 from tests.bench.synthetic_site import (
@@ -42,8 +42,6 @@ _WARM_UP = 100
 _SEARCHES = 400
 _UPDATES = 10
 _AT_ONCE = 16
-_STREAMS = 50
-_DELTA_S = 0.02
 _CONCURRENT_S = 10.0
 # What the kernel does for others than this process and the database stays below.
 _DISTURBED = 0.2
@@ -161,7 +159,7 @@ async def _measure_lag(
     speed: Speed, searcher: Searcher, site: str, questions: Sequence[str]
 ) -> None:
     """How late streams are that write each 20 ms: alone, and while 16 searches run at once."""
-    speed.lag_alone = await _stream_for(_CONCURRENT_S / 2)
+    speed.lag_alone = await stream_for(_CONCURRENT_S / 2)
     done = 0
     ends_at = time.perf_counter() + _CONCURRENT_S
 
@@ -176,29 +174,8 @@ async def _measure_lag(
     async with asyncio.TaskGroup() as group:
         for first in range(_AT_ONCE):
             group.create_task(search(first))
-        speed.lag = await _stream_for(_CONCURRENT_S)
+        speed.lag = await stream_for(_CONCURRENT_S)
     speed.searches_s = done / _CONCURRENT_S
-
-
-async def _stream_for(seconds: float) -> list[float]:
-    """By how many milliseconds each delta was late."""
-    late: list[float] = []
-    ends_at = time.perf_counter() + seconds
-
-    async def stream() -> None:
-        due = time.perf_counter()
-        while due < ends_at:
-            due += _DELTA_S
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            now = time.perf_counter()
-            late.append((now - due) * 1000)
-            json.dumps({"choices": [{"index": 0, "delta": {"content": "a piece of text "}}]})
-            due = max(due, now - _DELTA_S)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(_STREAMS):
-            group.create_task(stream())
-    return late
 
 
 async def _measure_updates(
@@ -249,8 +226,8 @@ def to_tables(results: Sequence[Speed]) -> list[str]:
         ("HNSW made s", lambda one: show(one.vectors_s) if one.vectors_mb else "-"),
         ("HNSW MB", lambda one: show(one.vectors_mb) if one.vectors_mb else "-"),
         ("searches/s, 16 at once", lambda one: show(one.searches_s) if one.lag else "-"),
-        ("streams late alone p99 / max ms", lambda one: _worst(one.lag_alone)),
-        ("streams late p99 / max ms", lambda one: _worst(one.lag)),
+        ("streams late alone p99 / max ms", lambda one: worst(one.lag_alone)),
+        ("streams late p99 / max ms", lambda one: worst(one.lag)),
     ]
     lines = [f"  {'chunks':36}" + "".join(f"{one.chunks:>22,}" for one in results)]
     for name, cell in found:
@@ -285,7 +262,3 @@ def _spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
     return f"{percentile(values, 0.5):.2f} / {percentile(values, 0.99):.2f}"
-
-
-def _worst(values: Sequence[float]) -> str:
-    return f"{percentile(values, 0.99):.1f} / {max(values):.1f}" if values else "-"
