@@ -18,14 +18,18 @@ from sitebrook.compute.pool import ComputePool
 from sitebrook.compute.work import Work
 from sitebrook.db.engine import Database
 from sitebrook.errors import Unavailable, WorkFailed
+from sitebrook.retrieval import stored_postings
 from sitebrook.retrieval.documents import delete_documents, list_documents
 from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.indexing import UnindexedChunk
 from sitebrook.retrieval.knowledge import NewDocument, replace_document
 from sitebrook.retrieval.stored_postings import (
     JoinStep,
     Scope,
     join_step,
     list_postings,
+    list_steps,
+    write_postings,
 )
 from sitebrook.retrieval.tables import postings
 from sitebrook.settings import ComputeSettings
@@ -155,6 +159,23 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def test_rows_with_many_words_are_joined_fewer_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = Scope((await make_site(database)).id)
+    for row in range(4):
+        words = " ".join(f"w{row}x{at}" for at in range(6_000))
+        made = await INDEXER.index([UnindexedChunk(row, f"chunk_{row}", "en", words)])
+        async with database.begin() as connection:
+            await write_postings(connection, scope, made)
+    [step] = await list_steps(database, scope)
+    assert (len(step.ids), step.chunks) == (4, 4)
+    monkeypatch.setattr(stored_postings, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_postings, "MAX_CHUNKS", 20_000)  # each row has 6,000 bytes
+    [step] = await list_steps(database, scope)
+    assert (len(step.ids), step.chunks) == (3, 3)
 
 
 async def test_documents_deleted_one_by_one_leave_one_row(database: Database) -> None:
