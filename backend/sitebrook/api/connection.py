@@ -109,10 +109,13 @@ class ClientConnection(HttpToolsProtocol):
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
         cycle.chunked_encoding = True
-        lines = [b"%b: %b\r\n" % field for field in (*cycle.default_headers, *fields)]
+        lines = [_STATUS_200]
+        for name, value in (*cycle.default_headers, *fields):
+            lines += (name, b": ", value, b"\r\n")
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
-        self._joining.held = _STATUS_200 + b"".join(lines) + _CHUNKED
+        lines.append(_CHUNKED)
+        self._joining.held = b"".join(lines)
 
     def write(self, frame: bytes) -> None:
         """Sends a part of a chunked response that has begun, while the client is there."""

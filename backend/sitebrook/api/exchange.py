@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, cast
 
@@ -207,7 +206,8 @@ class Exchange:
                 self._write(self._to_frames(answer.take_deltas(), form))
 
         answer.on_ready(show_at_once)
-        async with contextlib.aclosing(answer.batches()) as batches:
+        batches = answer.batches()
+        try:
             async for batch in batches:
                 frames = self._to_frames(batch, form)
                 if frames and not self._has_begun:
@@ -215,6 +215,8 @@ class Exchange:
                 self._write(frames)
                 if connection.is_full:
                     await connection.drain()
+        finally:
+            await batches.aclose()
 
     def _to_frames(self, batch: list[AnswerEvent], form: StreamFormat) -> bytes:
         """The frames of events, which count as given to the client."""

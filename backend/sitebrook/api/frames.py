@@ -63,10 +63,11 @@ class ChunkFormat:
     def encode(self, event: AnswerEvent) -> bytes:
         """The frames for one event, none for usage that nobody asked for."""
         if isinstance(event, Delta):
-            plain_head = self._plain_heads.get(event.index)
-            if plain_head is not None and is_plain(event):
-                return plain_head + _ENCODE(event.content) + self._plain_end
-            return self._open(event.index) + self._encode_delta(event)
+            index = event.index
+            opening = b"" if index in self._plain_heads else self._open(index)
+            if is_plain(event):
+                return opening + self._plain_heads[index] + _ENCODE(event.content) + self._plain_end
+            return opening + self._encode_delta(event)
         if isinstance(event, Finish):
             return self._open(event.index) + self._choice(event.index, b"{}", finish=event.reason)
         if isinstance(event, Usage):

@@ -49,16 +49,23 @@ def to_question(
     check_contents(wire.messages)
     _check_depth(wire)
     asked = _find_asked(wire.messages)
-    system = [one for one in wire.messages if _is_system(one)]
+    history: list[PromptMessage] = []
+    turns: list[PromptMessage] = []
+    system: list[str] = []
+    for position, message in enumerate(wire.messages):
+        if message.role in {"system", "developer"}:
+            system.append(message.text)
+        elif position != asked:
+            (history if position < asked else turns).append(message)
     return Question(
         caller=caller,
         text=_to_text(wire.messages[asked], asked),
         message=wire.messages[asked],
         model=wire.model or caller.site.model,
         base_url=base_url,
-        history=tuple(one for one in wire.messages[:asked] if not _is_system(one)),
-        turns=tuple(one for one in wire.messages[asked + 1 :] if not _is_system(one)),
-        caller_text="\n\n".join(one.text for one in system),
+        history=tuple(history),
+        turns=tuple(turns),
+        caller_text="\n\n".join(system),
         conversation_id=wire.conversation_id,
         is_stored=wire.store is not False,
         options=_to_options(wire),
@@ -93,10 +100,6 @@ def _from_visitor(
         conversation_id=wire.conversation_id,
         options=GenerationOptions(max_tokens=limits.visitor_answer_tokens),
     )
-
-
-def _is_system(message: PromptMessage) -> bool:
-    return message.role in {"system", "developer"}
 
 
 def not_for_visitors(param: str) -> InvalidRequest:

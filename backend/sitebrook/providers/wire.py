@@ -13,11 +13,8 @@ from sitebrook.errors import InvalidRequest
 from sitebrook.providers.gaps import FILES, NAME, check_gaps, lacking
 from sitebrook.providers.protocol import (
     GenerationOptions,
-    NamedToolChoice,
     PromptMessage,
     ProviderRequest,
-    ResponseFormat,
-    Tool,
 )
 
 
@@ -70,40 +67,14 @@ def check_dialect(provider: str, request: ProviderRequest, dialect: Dialect) -> 
         raise lacking(provider, "metadata", "metadata without store", "Send store: true with it.")
 
 
-class _StreamOptions(msgspec.Struct, frozen=True):
-    include_usage: bool = True
-
-
-class _Request(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    model: str
-    messages: tuple[PromptMessage, ...]
-    stream: bool
-    stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    n: int = 1
-    seed: int | None = None
-    random_seed: int | None = None
-    stop: tuple[str, ...] = ()
-    tools: tuple[Tool, ...] = ()
-    tool_choice: str | NamedToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: ResponseFormat | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    reasoning_effort: str | None = None
-    user: str | None = None
-    metadata: dict[str, str] | None = None
-    store: bool | None = None
-
-
 _RENAMED: Final = frozenset({"max_tokens", "seed", "stores_metadata"})
-_SAME: Final = tuple(name for name in GenerationOptions.__struct_fields__ if name not in _RENAMED)
+_SAME: Final = {
+    name: default
+    for name, default in msgspec.structs.asdict(GenerationOptions()).items()
+    if name not in _RENAMED
+}
 _get_same: Final = operator.attrgetter(*_SAME)
+_STREAM_OPTIONS: Final = {"include_usage": True}
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -112,23 +83,27 @@ def to_body(request: ProviderRequest, dialect: Dialect) -> bytes:
 
     Raises InvalidRequest for text that UTF-8 cannot hold.
     """
-    options = request.options
-    fields: dict[str, Any] = dict(zip(_SAME, _get_same(options), strict=True))
-    fields[dialect.max_tokens] = options.max_tokens
-    fields[dialect.seed] = options.seed
-    if dialect.keeps_metadata and options.metadata:
-        fields["store"] = options.stores_metadata
-    wire = _Request(
-        model=request.model,
-        messages=_without_names(request.messages) if NAME in dialect.lacks else request.messages,
-        stream=True,
-        stream_options=_StreamOptions() if dialect.has_stream_options else None,
-        **fields,
-    )
-    return encode(wire)
+    options, messages = request.options, request.messages
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": _without_names(messages) if NAME in dialect.lacks else messages,
+        "stream": True,
+    }
+    if dialect.has_stream_options:
+        body["stream_options"] = _STREAM_OPTIONS
+    if options.max_tokens is not None:
+        body[dialect.max_tokens] = options.max_tokens
+    if options.seed is not None:
+        body[dialect.seed] = options.seed
+    for (name, default), value in zip(_SAME.items(), _get_same(options), strict=True):
+        if value != default:
+            body[name] = value
+    if dialect.keeps_metadata and options.metadata and options.stores_metadata:
+        body["store"] = True
+    return encode(body)
 
 
-def encode(wire: msgspec.Struct) -> bytes:
+def encode(wire: object) -> bytes:
     """The JSON of a request. Raises InvalidRequest for text that UTF-8 cannot hold."""
     try:
         return _encoder.encode(wire)

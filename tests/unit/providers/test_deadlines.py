@@ -13,11 +13,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.timers: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
 
     def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> None:
         heapq.heappush(self.timers, (when, len(self.timers), callback, args))
 
     def run_until(self, now: float) -> None:
+        self.now = now
         while self.timers and self.timers[0][0] <= now:
             _, _, callback, args = heapq.heappop(self.timers)
             callback(*args)
@@ -49,6 +54,18 @@ def test_a_member_is_told_once_and_never_early():
         clock.run_until(at + 0.051)
         assert member.expired == 1
     assert not clock.timers
+
+
+def test_a_far_member_is_told_within_a_second():
+    clock, deadlines = made()
+    members = [Member() for _ in range(100)]
+    for number, member in enumerate(members):
+        deadlines.add(member, 30 + number / 100)
+    assert len(clock.timers) == 1
+    clock.run_until(30.99 - 1e-6)
+    assert not any(member.expired for member in members)
+    clock.run_until(31)
+    assert all(member.expired == 1 for member in members)
 
 
 def test_who_has_left_is_not_told():
