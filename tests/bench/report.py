@@ -106,7 +106,7 @@ def _title(scenario: str, plan: Plan) -> str:
 
     return {
         "idle": f"{plan.idle} idle streams: the first delta, then one each 10 s",
-        "first-byte": f"1 stream: time to the first delta, {plan.singles} in turn",
+        "first-byte": f"1 stream: time to the first delta, {plan.singles} of each in turn",
         "paced": burst("paced"),
         "saturation": f"saturation: {plan.saturating} streams, no pause, a write for each delta",
         "plain": f"plain JSON answers, {plan.asking} at once",

@@ -16,6 +16,7 @@ from tests.bench.results import Results
 from tests.bench.scenarios import (
     ENDLESS,
     FULL_PLAN,
+    IN_TURN,
     QUICK_PLAN,
     SCENARIOS,
     TINY_PLAN,
@@ -31,6 +32,7 @@ SUMMARY = "streams beside the direct way, nginx and LiteLLM: delays, CPU, memory
 # Of each idle stream: one file in the client, two in the server, one in the upstream.
 _FILES_OF_A_STREAM = 2
 _OTHER_FILES = 500
+_NAMES = ("idle", *IN_TURN, *(name for name in SCENARIOS if name != "idle"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--tiny", action="store_true", help="a few streams, to see that it works")
     add("--rounds", type=int, choices=range(1, 10), help="interleaved rounds (3)")
     add("--without", action="append", default=[], choices=NAMES, help="leave a target out")
-    add("--only", action="append", default=[], choices=SCENARIOS, help="run only this scenario")
+    add("--only", action="append", default=[], choices=_NAMES, help="run only this scenario")
     add("--markdown", action="store_true", help="print the table for backend/README.md too")
     add("--cache", type=Path, default=_cache_folder(), help="where LiteLLM is kept (%(default)s)")
 
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     plan = TINY_PLAN if options.tiny else QUICK_PLAN if options.quick else FULL_PLAN
     rounds = options.rounds or plan.rounds
     names = [name for name in NAMES if name not in options.without]
-    scenarios = [name for name in SCENARIOS if name in options.only or not options.only]
+    scenarios = [name for name in _NAMES if name in options.only or not options.only]
     _check_files(plan)
     cores = split_cores()
     pin(os.getpid(), cores.load)  # and what is started from here; servers are moved to theirs
@@ -91,6 +93,9 @@ async def _run_round(
         for target in targets:
             await _start(target, ground)
         for scenario in scenarios:
+            if scenario in IN_TURN:
+                await _measure_in_turn(targets, scenario, ground, results)
+                continue
             for target in targets:
                 await _measure(target, scenario, ground, results)
         results.end_round()
@@ -105,6 +110,18 @@ async def _start(target: Target, ground: Ground) -> None:
         await warm(target, ground)
     except Failed as failure:
         raise Failed(f"{target.name}, first requests: {failure}") from None
+
+
+async def _measure_in_turn(
+    targets: list[Target], scenario: str, ground: Ground, results: Results
+) -> None:
+    for target in targets:
+        if not target.is_running:
+            await _start(target, ground)
+    print(f"  {scenario}: all in turn", file=sys.stderr)
+    await settle(ground.plan.settle_s)
+    for name, figures in (await IN_TURN[scenario](targets, ground)).items():
+        results.add(scenario, name, figures)
 
 
 async def _measure(target: Target, scenario: str, ground: Ground, results: Results) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 _EXTENSION: Final = "sitebrook.connection"
-_CYCLE: Final = "sitebrook.cycle"
 _STATUS_LINE: Final = b"HTTP/1.1 "
 _INTERIM: Final = b"HTTP/1.1 1"
 _STATUS_200: Final = b"HTTP/1.1 200 OK\r\n"
@@ -57,9 +59,9 @@ class ClientConnection(HttpToolsProtocol):
     """One connection; the body of a chunked response can be written to it at once.
 
     Frames that go through ASGI's ``send`` pass every middleware and uvicorn's checks, each time a
-    coroutine: a fifth of a relayed delta's processor time. Head and end of a response still take
-    that way. ``on_left`` is called once when the client is gone, in place of a task that waits for
-    ``http.disconnect`` beside every stream.
+    coroutine: a fifth of a relayed delta's processor time. The head of a stream is written here
+    too, its end still takes that way. ``on_left`` is called once when the client is gone, in place
+    of a task that waits for ``http.disconnect`` beside every stream.
     """
 
     on_left: Callable[[], object] | None = None
@@ -91,21 +93,19 @@ class ClientConnection(HttpToolsProtocol):
         if self.on_left is not None:
             self.on_left()
 
-    def on_headers_complete(self) -> None:
-        """Shows uvicorn's state of the request to its route."""
-        super().on_headers_complete()
-        cycle: Any = self.cycle
-        if cycle is not None and cycle.scope is self.scope:  # not of a request to upgrade
-            cycle.scope["extensions"][_CYCLE] = cycle
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
-    def begin(self, scope: Scope, fields: Sequence[tuple[bytes, bytes]]) -> None:
+    def begin(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         """Begins a chunked response with status 200; its head is sent with its first part.
 
         uvicorn looks through each name and value for what no head may hold; the caller knows that
-        these ``fields`` are fit, and in lower case.
+        these ``fields`` are fit, and in lower case. Raises RuntimeError when it has begun.
         """
-        own: Any = scope
-        cycle: RequestResponseCycle = own["extensions"][_CYCLE]
+        cycle = self._answered
+        if cycle.response_started:
+            raise RuntimeError("The response has begun already.")
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
         cycle.chunked_encoding = True
@@ -124,7 +124,7 @@ class ClientConnection(HttpToolsProtocol):
         if self._joining.held:
             self._joining.write(_to_chunk(frame))
         else:
-            self._write(b"%x\r\n%b\r\n" % (len(frame), frame))
+            self._write(_to_chunk(frame))
 
     def hold(self, frame: bytes) -> None:
         """Keeps the last part of a response that has begun until its end is sent."""

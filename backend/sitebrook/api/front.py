@@ -117,8 +117,8 @@ class _Response:
             if self.cors is not None:
                 message["headers"] = with_cors(message["headers"], self.cors)
             self._begin(message)
-            if self.is_stream:
-                connection_of(self._scope).begin(self._scope, message["headers"])
+            if self.is_stream and message["status"] == 200:
+                connection_of(self._scope).begin(message["headers"])
                 return
         await self._send(message)
 
