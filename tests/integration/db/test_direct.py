@@ -68,7 +68,10 @@ async def test_a_connection_that_was_lost_is_opened_again(
 ) -> None:
     await direct.run([(_KEEP, b"before")])
     async with database.begin() as connection:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE :sent"
+        others = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE :sent"
+        )
         await connection.execute(text(others), {"sent": "INSERT INTO direct_note%"})
     await direct.run([(_KEEP, b"after")])
     assert await kept(database) == ["before", "after"]
