@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sitebrook.db.connect import CONNECT_ARGS
+from sitebrook.db.connect import CONNECT_ARGS, no_database
 from sitebrook.db.pool import Pool
 from sitebrook.db.snapshot import Snapshot
 
@@ -69,6 +69,8 @@ class Database:
                 await snapshot.settle()
             finally:
                 await snapshot.leave()
+            if snapshot.is_lost:  # SQLAlchemy would tell of a commit that it cannot do
+                raise no_database()
 
     async def check(self) -> None:
         """Raises Unavailable unless PostgreSQL answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
@@ -17,8 +18,10 @@ from psycopg.pq.abc import PGconn, PGresult
 TEXT: Final = pq.Format.TEXT
 BINARY: Final = pq.Format.BINARY
 _FAILED: Final = frozenset({pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE})
+_NOT_RUN: Final = pq.ExecStatus.PIPELINE_ABORTED
 _DEALLOCATE: Final = b"DEALLOCATE "
 _MAX_PREPARED: Final = 100
+_NOTHING: Final = ""
 # What an array's text takes as it is: ids. NULL would be none.
 _PLAIN: Final = re.compile(r"(?!null$)[a-z0-9_-]+", re.ASCII | re.IGNORECASE).fullmatch
 _SPECIAL: Final = re.compile(r'["\\]')
@@ -41,11 +44,13 @@ class Statement(NamedTuple):
 
 @dataclass(slots=True)
 class _Batch:
-    """Statements sent together; ``wanted`` tells of each result to come whether it is for them."""
+    """Statements sent together.
+
+    ``prepares`` has for each result to come the SQL that it prepares, and None where it is wanted.
+    """
 
     answered: asyncio.Future[list[PGresult]]
-    wanted: deque[bool] = field(default_factory=deque[bool])
-    prepared: list[str] = field(default_factory=list[str])
+    prepares: deque[str | None] = field(default_factory=deque["str | None"])
     results: list[PGresult] = field(default_factory=list["PGresult"])
     failure: psycopg.Error | None = None
 
@@ -89,14 +94,12 @@ class Pipeline:
         """Leaves the connection to others; it is lost unless all has been answered."""
         if not self.is_open:
             return
-        self._loop.remove_reader(self._socket)
-        if self._is_writing:
-            self._loop.remove_writer(self._socket)
-            self._is_writing = False
+        if not self.is_lost:
+            self._unwatch()
         self._socket = -1
-        if self._batches or self.is_lost:
+        if self._batches:
             self.is_lost = True
-        else:
+        elif not self.is_lost:
             self._pgconn.exit_pipeline_mode()
 
     def send(self, statements: Sequence[Statement]) -> asyncio.Future[list[PGresult]]:
@@ -116,7 +119,7 @@ class Pipeline:
                 else:
                     self._names.move_to_end(statement.sql)
                 self._pgconn.send_query_prepared(name, statement.values, statement.formats)
-                batch.wanted.append(True)
+                batch.prepares.append(None)
             self._pgconn.pipeline_sync()
         except psycopg.Error as error:
             self._lose(error)
@@ -127,13 +130,12 @@ class Pipeline:
     def _prepare(self, sql: str, batch: _Batch) -> bytes:
         name = self._names[sql] = b"statement_%d" % self._made
         self._made += 1
-        batch.prepared.append(sql)
         self._pgconn.send_prepare(name, sql.encode())
-        batch.wanted.append(False)
+        batch.prepares.append(sql)
         if len(self._names) > _MAX_PREPARED:
             _, oldest = self._names.popitem(last=False)
             self._pgconn.send_query_params(_DEALLOCATE + oldest, None)
-            batch.wanted.append(False)
+            batch.prepares.append(_NOTHING)
         return name
 
     def _flush(self) -> None:
@@ -170,12 +172,20 @@ class Pipeline:
             if result.status == pq.ExecStatus.PIPELINE_SYNC:
                 self._finish(self._batches.popleft())
             else:
-                _take(self._batches[0], result)
+                self._take(self._batches[0], result)
+
+    def _take(self, batch: _Batch, result: PGresult) -> None:
+        # A connection that is lost may give more of them than were asked for.
+        prepares = batch.prepares.popleft() if batch.prepares else _NOTHING
+        if result.status in _FAILED or result.status == _NOT_RUN:
+            if result.status in _FAILED:
+                batch.failure = batch.failure or error_from_result(result)
+            if prepares is not None:
+                self._names.pop(prepares, None)
+        elif prepares is None:
+            batch.results.append(result)
 
     def _finish(self, batch: _Batch) -> None:
-        if batch.failure is not None:
-            for sql in batch.prepared:
-                self._names.pop(sql, None)
         if batch.answered.done():  # whoever waited was cancelled
             return
         if batch.failure is None:
@@ -185,11 +195,19 @@ class Pipeline:
 
     def _lose(self, error: psycopg.Error) -> None:
         self.is_lost = True
-        self._loop.remove_reader(self._socket)  # it would be readable for ever
+        self._unwatch()  # it would be ready for ever, and libpq may close it at any time
         while self._batches:
             batch = self._batches.popleft()
             batch.failure = batch.failure or error
             self._finish(batch)
+
+    def _unwatch(self) -> None:
+        # When libpq has closed the socket, the loop forgets it at the first of these, which raises
+        # when both were asked for.
+        for remove in (self._loop.remove_reader, self._loop.remove_writer):
+            with contextlib.suppress(OSError):
+                remove(self._socket)
+        self._is_writing = False
 
 
 def to_array(texts: Iterable[str]) -> bytes:
@@ -199,15 +217,6 @@ def to_array(texts: Iterable[str]) -> bytes:
 
 def _quoted(text: str) -> str:
     return text if _PLAIN(text) else '"' + _SPECIAL.sub(r"\\\g<0>", text) + '"'
-
-
-def _take(batch: _Batch, result: PGresult) -> None:
-    # A connection that is lost may give more of them than were asked for.
-    is_wanted = bool(batch.wanted) and batch.wanted.popleft()
-    if result.status in _FAILED:
-        batch.failure = batch.failure or error_from_result(result)
-    elif is_wanted:
-        batch.results.append(result)
 
 
 def _look_at(answered: asyncio.Future[list[PGresult]]) -> None:

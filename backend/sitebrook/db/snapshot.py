@@ -56,6 +56,11 @@ class Snapshot:
         self._pipeline = pipeline
         self._last: asyncio.Future[list[PGresult]] | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection was lost meanwhile."""
+        return self._pipeline.is_lost
+
     @classmethod
     async def over(cls, connection: AsyncConnection) -> Snapshot:
         """The snapshot that a connection of ``Database.snapshot`` reads."""

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
+from psycopg import OperationalError
 from sqlalchemy import text
 
+from sitebrook.db.direct import connect
 from sitebrook.db.engine import Database
-from sitebrook.db.pipeline import Statement, StatementRefused, to_array
+from sitebrook.db.pipeline import Pipeline, Statement, StatementRefused, to_array
 from sitebrook.errors import Unavailable
 
 _ONE = Statement("SELECT 1")
@@ -91,6 +94,60 @@ async def test_a_lost_connection_is_unavailable_once(database_url: str) -> None:
     with pytest.raises(Unavailable):
         await read(database, Statement("SELECT pg_terminate_backend(pg_backend_pid())"))
     assert await read(database, _ONE) == [1]
+    await database.aclose()
+
+
+async def test_a_connection_lost_behind_the_last_answer_is_unavailable_too(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=2)
+    with pytest.raises(Unavailable, match="does not answer"):
+        async with database.pipelined() as snapshot:
+            snapshot.send(Statement("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert await read(database, _ONE) == [1]
+    await database.aclose()
+
+
+async def test_a_lost_connection_that_was_being_written_to_is_no_longer_watched(
+    database: Database,
+) -> None:
+    loop = asyncio.get_running_loop()
+    failed: list[object] = []
+    loop.set_exception_handler(lambda _, context: failed.append(context))
+    lost = await connect(database.url)
+    file = lost.pgconn.socket
+    pipeline = Pipeline(lost.pgconn)
+    pipeline.open()
+    # It sleeps and reads nothing, so the rest of what follows cannot be written.
+    pipeline.send([Statement("SELECT pg_sleep(60)::text")])
+    sent = pipeline.send([Statement("SELECT length($1)", (b"x" * 20_000_000,))])
+    async with database.begin() as connection:
+        kill = "SELECT pg_terminate_backend(:pid)"
+        await connection.execute(text(kill), {"pid": lost.pgconn.backend_pid})
+    with pytest.raises(OperationalError):
+        await sent
+    assert pipeline.is_lost
+    assert not loop.remove_writer(file)
+    assert not loop.remove_reader(file)
+    assert failed == []
+    pipeline.close()
+    await lost.close()
+
+
+async def test_a_statement_that_was_prepared_and_failed_is_not_prepared_again(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=2)
+    for word in (b"a", b"b", b"7"):
+        with contextlib.suppress(StatementRefused):
+            await read(database, Statement("SELECT $1::integer", (word,)))
+        with pytest.raises(StatementRefused):
+            await read(database, Statement("SELECT nothing FROM nowhere"))
+    async with database.snapshot() as connection:
+        prepared = await connection.execute(
+            text("SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT $%'")
+        )
+        assert list(prepared.scalars()) == ["SELECT $1::integer"]
     await database.aclose()
 
 
