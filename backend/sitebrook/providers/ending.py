@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 
@@ -28,8 +29,9 @@ class Ending:
         """See ``ProviderStream.on_end``."""
         if self._end is None:
             self._listeners.append(listener)
-        else:
-            listener(self._end)
+        else:  # a short answer: what is noted of its end must not hold up its beginning
+            loop = asyncio.get_running_loop()
+            loop.call_soon(listener, self._end, context=self._context)
 
     def tell(self, *, is_whole: bool = False, failure: ProviderError | None = None) -> None:
         """The stream is over; only the first word counts."""

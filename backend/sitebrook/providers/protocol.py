@@ -278,7 +278,7 @@ class ProviderStream(Protocol):
         ...
 
     def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
-        """Calls ``listener`` once, as soon as the upstream's part is over; at once if it is.
+        """Calls ``listener`` once, as soon as the upstream's part is over; soon if it is.
 
         Wrappers listen here: one that stood between the reader and each event would cost more than
         decoding it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -54,6 +55,7 @@ async def read(opened: ProviderStream) -> Read:
         seen.error = error
     finally:
         await opened.aclose()
+        await asyncio.sleep(0)  # listeners of one that was over from the first are told then
     return seen
 
 

@@ -151,6 +151,7 @@ async def test_a_stream_tells_its_end_even_to_who_asks_late(make_router, told):
     opened.stream.on_end(ends.append)
     seen = await read(opened.stream)
     opened.stream.on_end(ends.append)
+    await asyncio.sleep(0)
     assert seen.text == TEXT
     assert [(end.is_whole, end.failure) for end in ends] == [(True, None)] * 2
     assert told.outcomes == ["answered"]
