@@ -126,7 +126,7 @@ def allowances_of(caller: Caller, address: str, limits: LimitSettings) -> tuple[
     A secret key is a server's, behind whose address all its users are: only the key counts.
     """
     found = _allowances_of(caller, address, limits)
-    return tuple(one for one in found if one.requests_per_minute or one.open_answers)
+    return tuple([one for one in found if one.requests_per_minute or one.open_answers])
 
 
 def _allowances_of(caller: Caller, address: str, limits: LimitSettings) -> list[Allowance]:

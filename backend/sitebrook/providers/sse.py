@@ -40,11 +40,12 @@ class SseDecoder:
         if (
             chunk[-2:] == b"\n\n"
             and chunk[:6] == _FAST
-            and chunk.find(10) == len(chunk) - 2
             and not (self._buffer or self._head or self._after_cr or 13 in chunk)
-        ):
+        ):  # whole events, mostly one, as most reads are
             self._head = None
-            return [chunk[6:-2]]  # one whole event, as most reads are
+            if chunk.find(10) == len(chunk) - 2:
+                return [chunk[6:-2]]
+            return _to_payloads(chunk[:-2])
         if self._head is not None:
             chunk = self._without_bom(self._head + chunk)
         if self._after_cr or b"\r" in chunk:

@@ -112,7 +112,7 @@ class Timings(Struct):
 
     def to_server_timing(self) -> str:
         """The value of a Server-Timing header (W3C Server Timing) with the phases so far."""
-        return ", ".join(f"{name};dur={ms:.1f}" for name, ms in self.phases.items())
+        return ", ".join([f"{name};dur={ms:.1f}" for name, ms in self.phases.items()])
 
     def values(self) -> tuple[float | None, ...]:
         """The measures in the order of MEASURES."""
