@@ -21,6 +21,7 @@ from sitebrook.ingestion.website.sources import (
     save_source,
 )
 from sitebrook.ingestion.website.urls import to_site_url
+from sitebrook.ingestion.website.websites import CrawlHooks
 from sitebrook.jobs.crawling import enqueue_crawl
 from sitebrook.parts import Parts
 
@@ -80,7 +81,7 @@ async def _crawl_here(parts: Parts, site: Site, source: Source, display: Display
         done += 1
         display.show_one(done, done + waiting, page.url, page.outcome)
 
-    await parts.websites.crawl(site, source, show)
+    await parts.websites.crawl(site, source, CrawlHooks(show))
 
 
 async def _print_reasons(parts: Parts, source: Source) -> None:

@@ -70,6 +70,7 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
     async def handle(context: JobContext, arguments: CrawlArguments) -> dict[str, object]:
         from sitebrook.access.sites import find_site
         from sitebrook.ingestion.website.sources import STORED, find_source
+        from sitebrook.ingestion.website.websites import CrawlHooks
 
         tools = await open_tools()
         source = await find_source(tools.database, context.site_id or "", arguments.source_id)
@@ -84,9 +85,8 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
                 context.settled()
             progress.count(page, waiting)
 
-        report = await tools.websites.crawl(
-            site, source, settle, on_stage=progress.show, time_s=_PART_S
-        )
+        hooks = CrawlHooks(settle, progress.show, context.check_current)
+        report = await tools.websites.crawl(site, source, hooks, time_s=_PART_S)
         if report.is_paused:
             raise Unavailable("The crawl goes on in a moment.", retry_after_s=1)
         return {**report.counts, "stopped": report.stopped}

@@ -13,7 +13,7 @@ from sitebrook.ingestion.reading import Reader
 from sitebrook.ingestion.website.crawl import CrawlReport, PageReport
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import Source, save_source
-from sitebrook.ingestion.website.websites import Websites
+from sitebrook.ingestion.website.websites import CrawlHooks, Websites
 from sitebrook.retrieval.embedder import HashingEmbedder
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.site_embedders import SiteEmbedders
@@ -58,7 +58,7 @@ class Crawler:
             assert path not in self.pages, path
             self.pages[path] = page
 
-        return await self.websites.crawl(self._site, source, keep)
+        return await self.websites.crawl(self._site, source, CrawlHooks(keep))
 
     async def documents(self) -> dict[str, str]:
         """Title by path of the site's documents."""

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import text
 from tests.factories import make_site
 from tests.fakes.website import FakeWebsite, Page, html
-from tests.integration.jobs.engines import Engine, open_engine
+from tests.integration.jobs.engines import SOON_S, Engine, open_engine
 from tests.integration.retrieval.stored import EMBEDDER, make_document, store
 
 from sitebrook.access.sites import Site
 from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
+from sitebrook.db.locks import try_lock
 from sitebrook.errors import InvalidRequest
 from sitebrook.ingestion.ingest import Ingester
 from sitebrook.ingestion.reading import Reader
@@ -175,6 +176,27 @@ async def test_a_website_that_is_removed_while_it_is_read_leaves_nothing(
     assert len(website.asked) < len(paths)
     left = "SELECT id FROM document UNION ALL SELECT url FROM source_page"
     assert await engine.rows(left) == []
+
+
+async def test_an_attempt_that_was_given_up_stores_no_page(
+    engine: Engine, website: FakeWebsite, site: Site, start: Callable[..., Any]
+) -> None:
+    async def give_up(writer: asyncio.StreamWriter) -> None:
+        await engine.rows("UPDATE job SET attempt = attempt + 1 WHERE kind = 'crawl'")
+        head = "HTTP/1.1 200 X\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + html("Later").body)
+
+    website.pages |= {"/": html("Home", links=("/later",)), "/later": Page(play=give_up)}
+    source = await save_source(engine.database, site.id, website.url())
+    await start(site, source.id)
+    async with engine.working(), asyncio.timeout(SOON_S):
+        await engine.until("SELECT 1 FROM job WHERE attempt > 1")
+        is_over = False
+        while not is_over:
+            async with try_lock(engine.database.url, "crawl", source.id) as lock:
+                is_over = lock is not None
+    for left in ("SELECT source AS url FROM document", "SELECT url FROM source_page"):
+        assert await engine.rows(left) == [{"url": website.url()}]
 
 
 async def test_a_website_that_is_gone_fails_for_good(

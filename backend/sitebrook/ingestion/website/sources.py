@@ -10,13 +10,14 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.db.tables import now
 from sitebrook.errors import InvalidRequest, NotFound
 from sitebrook.ids import is_id, new_id
 from sitebrook.ingestion.website.crawl import CrawlReport, KnownPage, PageReport
-from sitebrook.ingestion.website.fetcher import Validators
+from sitebrook.ingestion.website.fetcher import NO_VALIDATORS, Validators
 from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.tables import source, source_page
 from sitebrook.ingestion.website.urls import to_site_url
@@ -149,26 +150,48 @@ async def begin_crawl(database: Database, source_id: str) -> datetime:
 
 
 async def load_known(
-    database: Database, source_id: str, fresh_since: datetime | None = None
+    database: Database, known_of: Source, fresh_since: datetime | None = None
 ) -> dict[str, KnownPage]:
-    """What is known of the pages that are documents now; those read since then are fresh."""
+    """What is known of the pages that were stored as documents; those read since then are fresh.
+
+    One whose document was removed by someone else is asked anew, as if it were not known.
+    """
     columns = ("url", "etag", "last_modified", "links", "depth", "outcome", "crawled_at")
     query = select(*(source_page.c[name] for name in columns)).where(
-        source_page.c.source_id == source_id, source_page.c.is_stored
+        source_page.c.source_id == known_of.id, source_page.c.is_stored
     )
     async with database.begin() as connection:
         rows = (await connection.execute(query)).all()
+    there = await find_sources(database, known_of.site_id, [row.url for row in rows])
     return {
         row.url: KnownPage(
-            Validators(row.etag, row.last_modified),
+            Validators(row.etag, row.last_modified) if row.url in there else NO_VALIDATORS,
             tuple(row.links),
             row.depth,
             is_stored=True,
-            is_fresh=fresh_since is not None and row.crawled_at >= fresh_since,
+            is_fresh=fresh_since is not None and row.crawled_at >= fresh_since and row.url in there,
             outcome=row.outcome,
         )
         for row in rows
     }
+
+
+async def note_stored(connection: AsyncConnection, source_id: str, url: str) -> None:
+    """Notes in the transaction that stores a page that it is a document; ``save_page`` tells more.
+
+    So whoever removes the website finds it, whatever ends in between. Raises NotFound when the
+    website was removed.
+    """
+    found = (await connection.execute(_lock(source_id))).first()
+    if found is None:
+        raise source_removed()
+    # The validators are of the text before. No crawl takes a page for read that is as old as this.
+    values: dict[str, Any] = {"is_stored": True, "etag": "", "last_modified": ""}
+    new: dict[str, Any] = {"source_id": source_id, "url": url, "outcome": "added", "depth": 1}
+    new |= {"links": [], "crawled_at": found.created_at, **values}
+    row = insert_or(source_page).values(**new)
+    noted = row.on_conflict_do_update(index_elements=["source_id", "url"], set_=values)
+    await connection.execute(noted)
 
 
 async def save_page(database: Database, source_id: str, page: PageReport) -> bool:
@@ -224,7 +247,8 @@ async def save_crawl(
 async def delete_source(database: Database, site_id: str, source_id: str) -> int:
     """How many documents went with the website. Raises NotFound.
 
-    A crawl under way ends with its next page, and removes what it stored since.
+    Pages that another website of the site holds too stay. A crawl under way stores nothing any
+    more, and ends with its next page.
     """
     found = await find_source(database, site_id, source_id)
     pages = select(source_page.c.url).where(
@@ -237,21 +261,46 @@ async def delete_source(database: Database, site_id: str, source_id: str) -> int
         await connection.execute(delete(source).where(source.c.id == found.id))
     removed = 0
     for start in range(0, len(known), _DELETED_AT_ONCE):
-        removed += await remove_pages(database, site_id, known[start : start + _DELETED_AT_ONCE])
+        pages_of_it = known[start : start + _DELETED_AT_ONCE]
+        removed += await remove_pages(database, site_id, found.id, pages_of_it)
     return removed
 
 
-async def remove_pages(database: Database, site_id: str, urls: Sequence[str]) -> int:
-    """How many of the addresses were documents of the site; they are gone."""
-    documents = await find_sources(database, site_id, urls)
+async def remove_pages(
+    database: Database, site_id: str, source_id: str, urls: Sequence[str]
+) -> int:
+    """How many of the website's pages were documents of the site; they are gone.
+
+    Those that another website of the site holds too stay.
+    """
+    held = (
+        select(source_page.c.url)
+        .join(source, source.c.id == source_page.c.source_id)
+        .where(
+            source.c.site_id == site_id,
+            source.c.id != source_id,
+            source_page.c.is_stored,
+            source_page.c.url.in_(urls),
+        )
+    )
+    async with database.begin() as connection:
+        others = set((await connection.execute(held)).scalars())
+    mine = [url for url in urls if url not in others]
+    documents = await find_sources(database, site_id, mine)
     return await delete_documents(database, site_id, [one.id for one in documents.values()])
+
+
+def source_removed() -> NotFound:
+    """The end of a crawl whose website is gone."""
+    return NotFound("The website was removed while it was read.")
 
 
 _COLUMNS: Final = tuple(source.c[name] for name in Source.__slots__)
 
 
 def _lock(source_id: str) -> Any:
-    return select(source.c.id).where(source.c.id == source_id).with_for_update(key_share=True)
+    mine = select(source.c.id, source.c.created_at).where(source.c.id == source_id)
+    return mine.with_for_update(key_share=True)
 
 
 def _to_source(row: Row[Any]) -> Source:
