@@ -10,7 +10,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from sitebrook.db.connect import CONNECT_ARGS, is_connection_failure, no_database
-from sitebrook.db.pipeline import Pipeline, StatementRefused
+from sitebrook.db.pipeline import Pipeline, StatementRefused, to_kind
 from sitebrook.db.pipeline import Statement as Sent
 from sitebrook.db.pool import to_psycopg_url
 
@@ -48,7 +48,7 @@ class DirectConnection:
             await self._send(statements)
         except (psycopg.Error, TimeoutError) as error:
             if not _is_away(error):
-                raise StatementRefused(type(error).__name__) from None
+                raise StatementRefused(to_kind(error)) from None
             if isinstance(error, TimeoutError) or not was_open:
                 raise no_database() from error
             await self.run(statements)

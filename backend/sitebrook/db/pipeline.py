@@ -210,6 +210,12 @@ class Pipeline:
         self._is_writing = False
 
 
+def to_kind(error: BaseException) -> str:
+    """What may be told of an error: its class and PostgreSQL's code for it, not its text."""
+    state = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
+
+
 def to_array(texts: Iterable[str]) -> bytes:
     """The texts as one parameter, an array."""
     return f"{{{','.join(map(_quoted, texts))}}}".encode()

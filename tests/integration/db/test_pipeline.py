@@ -77,16 +77,37 @@ async def test_a_search_that_is_cancelled_leaves_nobody_its_answer(database_url:
     database = Database(database_url, pool_size=2)
     (before,) = await read(database, _PID)
     waiting = asyncio.create_task(read(database, Statement("SELECT pg_sleep(60)::text")))
-    while not database.connections_in_use:
-        await asyncio.sleep(0)
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await until(database, "state = 'active'", before)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    await until(database, "state IS DISTINCT FROM 'active'", before)
     assert await read(database, _PID) != [before]
     assert database.connections_in_use == 0
     await database.aclose()
+
+
+async def until(database: Database, what: str, pid: object) -> None:
+    """Returns once this is so of a backend, or it has ended."""
+    query = text(
+        "SELECT 1 FROM (VALUES (CAST(:pid AS integer))) AS given(pid)"
+        f" LEFT JOIN pg_stat_activity USING (pid) WHERE {what}"
+    )
+    async with asyncio.timeout(20):
+        while True:
+            async with database.begin() as connection:
+                if (await connection.execute(query, {"pid": pid})).first():
+                    return
+
+
+async def test_what_fails_first_is_told_of_what_was_sent_behind_it(database: Database) -> None:
+    async with database.pipelined() as snapshot:
+        snapshot.send(Statement("SELECT nothing FROM nowhere"))
+        behind = snapshot.send(_ONE)
+        with pytest.raises(StatementRefused, match="UndefinedTable, SQLSTATE 42P01"):
+            await behind.rows()
+        with pytest.raises(StatementRefused, match="UndefinedTable"):
+            await snapshot.connection()
 
 
 async def test_a_lost_connection_is_unavailable_once(database_url: str) -> None:
