@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -26,18 +26,19 @@ class Database:
     """Pooled connections, some of them for snapshots; every wait for one is bounded."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        """``pool_size`` is two or more: one for snapshots, one for all else."""
         self.url = url
-        snapshots = max(1, min(_SNAPSHOTS_AT_ONCE, pool_size - 1))
-        self._pool = Pool(url, max(1, pool_size - snapshots))
+        snapshots = min(_SNAPSHOTS_AT_ONCE, pool_size - 1)
+        self._pool = Pool(url, pool_size - snapshots)
         # The driver prepares nothing on these: when it rolls back, it lets go of all prepared
         # statements, also of those that a pipeline has prepared.
         options = f"{CONNECT_ARGS['options']} {_SNAPSHOT_OPTIONS}"
         self._snapshots = Pool(url, snapshots, options=options, prepare_threshold=None)
 
     @property
-    def connections_in_use(self) -> int:
-        """The pooled connections that somebody holds at this moment."""
-        return self._pool.in_use + self._snapshots.in_use
+    def pools(self) -> Mapping[str, Pool]:
+        """The connections for searches, and those for all else."""
+        return {"search": self._snapshots, "other": self._pool}
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncConnection]:
@@ -54,7 +55,8 @@ class Database:
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A connection whose statements all see the database as of the first; it cannot write.
 
-        Four at once, the others wait their turn. Otherwise as ``begin``.
+        Four at once, fewer of a pool below five; the others wait their turn. Otherwise as
+        ``begin``.
         """
         async with self._snapshots.begin() as connection:
             yield connection

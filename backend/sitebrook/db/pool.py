@@ -45,6 +45,7 @@ class Pool:
             hide_parameters=True,  # a failed statement is logged, what visitors wrote is not
             connect_args={**CONNECT_ARGS, **options},
         )
+        self.size = size
         # The pool's own queue lets whoever comes pass those who wait: a task that takes one
         # connection after the other would keep them waiting until they give up.
         self._turns = asyncio.Semaphore(size)

@@ -87,7 +87,12 @@ class DatabaseSettings:
         "PostgreSQL 15+ with pgvector 0.8+; unset: the embedded one",
         is_secret=True,
     )
-    pool_size: int = setting(10, "SITEBROOK_DATABASE_POOL_SIZE", "connections per process", least=1)
+    pool_size: int = setting(
+        10,
+        "SITEBROOK_DATABASE_POOL_SIZE",
+        "connections per process, up to four of which are kept for searches",
+        least=2,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

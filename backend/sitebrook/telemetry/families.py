@@ -116,10 +116,16 @@ TURNS: Final = Family(
     "sitebrook_turns_waiting", "Turns of conversations that wait to be stored", "gauge"
 )
 POOL: Final = Family(
-    "sitebrook_database_connections_in_use", "Pooled connections that are in use", "gauge"
+    "sitebrook_database_connections_in_use",
+    "Pooled connections that are in use; searches have a pool of their own",
+    "gauge",
+    ("pool",),
 )
 POOL_SIZE: Final = Family(
-    "sitebrook_database_connections_max", "Pooled connections that may be in use", "gauge"
+    "sitebrook_database_connections_max",
+    "Pooled connections that may be in use",
+    "gauge",
+    ("pool",),
 )
 REDIS_UP: Final = Family(
     "sitebrook_redis_up",

@@ -72,8 +72,8 @@ class Sources:
     """What is asked for its figure when the metrics are read."""
 
     turns_waiting: Callable[[], int]
-    connections_in_use: Callable[[], int]
-    connections_max: int
+    connections: Callable[[], Mapping[str, tuple[int, int]]]
+    """Of each pool of the database, how many are in use and how many may be."""
     log_lines_dropped: Callable[[], int]
     redis_is_up: Callable[[], bool]
     redis_faults: Callable[[], int]
@@ -232,8 +232,6 @@ class Metrics:
         for family, value in (
             (families.OPEN_STREAMS, self._open_streams),
             (families.TURNS, sources.turns_waiting()),
-            (families.POOL, sources.connections_in_use()),
-            (families.POOL_SIZE, sources.connections_max),
             (families.LOG_DROPS, sources.log_lines_dropped()),
             (families.REDIS_UP, sources.redis_is_up()),
             (families.REDIS_FAULTS, sources.redis_faults()),
@@ -246,6 +244,9 @@ class Metrics:
         ):
             values[family.name] = [((), float(value))]
         values |= self._to_values(self.jobs())
+        pools = sources.connections().items()
+        values[families.POOL.name] = [((pool,), float(used)) for pool, (used, _) in pools]
+        values[families.POOL_SIZE.name] = [((pool,), float(most)) for pool, (_, most) in pools]
         values[families.QUESTION_VECTORS.name] = [
             ((source,), float(count)) for source, count in sources.question_vectors().items()
         ]

@@ -198,8 +198,9 @@ def _build_metrics(settings: Settings, watched: _Watched) -> Metrics:
     redis = watched.redis
     sources = Sources(
         turns_waiting=lambda: watched.writer.waiting,
-        connections_in_use=lambda: watched.database.connections_in_use,
-        connections_max=settings.database.pool_size,
+        connections=lambda: {
+            name: (pool.in_use, pool.size) for name, pool in watched.database.pools.items()
+        },
         log_lines_dropped=count_dropped_lines,
         redis_faults=lambda: redis.faults if redis else 0,
         redis_is_up=lambda: redis is not None and redis.is_up,

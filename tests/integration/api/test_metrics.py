@@ -172,7 +172,8 @@ def test_the_exposition_has_every_family_and_no_other(metered: tuple[Api, str]) 
     assert kinds == {one.name: one.kind for one in FAMILIES}
     assert figures(api, "sitebrook_build_info", "version")
     assert figures(api, "process_resident_memory_bytes")[()] > 1e6
-    assert figures(api, "sitebrook_database_connections_max") == {(): 10}
+    connections = figures(api, "sitebrook_database_connections_max", "pool")
+    assert connections == {("search",): 4, ("other",): 6}
     assert figures(api, "sitebrook_turns_waiting") == {(): 0}
 
 

@@ -70,7 +70,7 @@ async def test_of_two_that_wait_for_each_other_one_is_told_to_try_again(database
 async def test_who_takes_one_connection_after_the_other_lets_others_have_their_turn(
     database_url: str,
 ) -> None:
-    database = Database(database_url, pool_size=1)
+    database = Database(database_url, pool_size=2)
     order: list[str] = []
 
     async def use(name: str) -> None:

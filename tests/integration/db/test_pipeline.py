@@ -83,7 +83,7 @@ async def test_a_search_that_is_cancelled_leaves_nobody_its_answer(database_url:
         await waiting
     await until(database, "state IS DISTINCT FROM 'active'", before)
     assert await read(database, _PID) != [before]
-    assert database.connections_in_use == 0
+    assert database.pools["search"].in_use == 0
     await database.aclose()
 
 

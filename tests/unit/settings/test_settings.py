@@ -43,7 +43,7 @@ def test_an_unknown_name_stops_the_start_and_names_the_nearest() -> None:
         ("SITEBROOK_KEEP_ALIVE_S", "nan"),
         ("SITEBROOK_UPSTREAM_IDLE_TIMEOUT_S", "inf"),
         ("SITEBROOK_MIN_SCORE", "nan"),
-        ("SITEBROOK_DATABASE_POOL_SIZE", "0"),
+        ("SITEBROOK_DATABASE_POOL_SIZE", "1"),
         ("SITEBROOK_EMBEDDING_BATCH_SIZE", "0"),
         ("SITEBROOK_CHUNK_CHARACTERS", "3"),
         ("SITEBROOK_MAX_PASSAGES", "0"),

@@ -13,8 +13,7 @@ from sitebrook.telemetry.series import Snapshot
 def _make() -> Metrics:
     sources = Sources(
         turns_waiting=lambda: 3,
-        connections_in_use=lambda: 2,
-        connections_max=10,
+        connections=lambda: {"search": (1, 4), "other": (6, 6)},
         log_lines_dropped=lambda: 0,
         redis_is_up=lambda: True,
         redis_faults=lambda: 2,
