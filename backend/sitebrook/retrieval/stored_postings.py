@@ -14,9 +14,9 @@ from psycopg import sql
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sitebrook.db.connect import is_connection_failure, no_database
+from sitebrook.db.connect import conflict, is_conflict, is_connection_failure, no_database
 from sitebrook.db.engine import Database
-from sitebrook.errors import Unavailable
+from sitebrook.errors import Unavailable, WorkFailed
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, to_postings
 from sitebrook.retrieval.tables import holder, postings
@@ -27,13 +27,17 @@ _FANOUT: Final = 4
 # Larger rows are left to a job: whoever stores a document does not wait for them.
 _SMALL_CHUNKS: Final = 1_024
 # A chunk of 800 characters has 300 bytes of postings. One of many more counts as several, so that
-# no join has more than 64 MB, for which a child took 420 of its 512.
+# no join has more than 64 MB, for which a child took 420 of its 512. A word costs a join much more
+# than the 12 bytes that it has in a row: counted twice, 2.5 million words of one chunk each are
+# 64 MB, for which a child took 320.
 _CHUNK_BYTES: Final = 1_024
 # Most rows of one join, whatever has kept them from being joined: a child takes so many arrays.
 _MOST_ROWS: Final = 1_000
 # Removed chunks are dropped from an index when they are so many, and this share of it.
 _MANY_REMOVED: Final = 256
 _REMOVED_SHARE: Final = 0.2
+# Of work that is not done: these do not pass.
+_FAULTS: Final = frozenset({"error", "answer"})
 _FIXED: Final[Mapping[str, str]] = {
     "numbers": "<u4",
     "lengths": "<u4",
@@ -59,7 +63,10 @@ _SIZES: Final = (
     func.octet_length(postings.c.removed),
     func.octet_length(postings.c.positions)
     + func.octet_length(postings.c.frequencies)
-    + func.octet_length(postings.c.common),
+    + func.octet_length(postings.c.common)
+    + 2 * func.octet_length(postings.c["keys"])
+    + 2 * func.octet_length(postings.c.ends)
+    + 2 * func.octet_length(postings.c.common_keys),
 )
 
 
@@ -100,6 +107,9 @@ class _Sizes:
 
     @property
     def has_many_removed(self) -> bool:
+        """Whether the index is to be written without them; never one with a row no child takes."""
+        if any(weight > MAX_CHUNKS for weight in self.weights.values()):
+            return False
         enough = max(_MANY_REMOVED, _REMOVED_SHARE * sum(self.chunks.values()))
         return self.removed >= enough
 
@@ -164,14 +174,18 @@ async def join_due(database: Database, indexer: Indexer, scope: Scope) -> bool:
 
     When no child does it they stay as they are: the next document finds them due again.
     """
-    async with database.begin() as connection:
-        sizes = await list_postings(connection, scope)
-    due = find_due({one: size for one, size in sizes.items() if size < _SMALL_CHUNKS})
+    weights = (await _load_sizes(database, scope)).weights
+    due = find_due({one: weight for one, weight in weights.items() if weight < _SMALL_CHUNKS})
     try:
         return bool(due) and await _join(database, indexer, scope, due)
+    except WorkFailed as error:
+        # The document behind which this runs is stored whatever becomes of it.
+        level = logging.ERROR if error.cause in _FAULTS else logging.WARNING
+        why = error.detail or error.message
+        _LOG.log(level, "rows of the index %s were not joined (%s): %s", scope, error.cause, why)
     except Unavailable as error:
         _LOG.warning("rows of the index %s were not joined: %s", scope, error.message)
-        return False
+    return False
 
 
 async def list_joinable(database: Database) -> dict[str, list[Scope]]:
@@ -195,11 +209,7 @@ async def list_steps(database: Database, scope: Scope) -> list[JoinStep]:
     When many chunks were removed, that is the whole index without them; else one join of large
     rows, behind which another one may be due.
     """
-    query = select(*_SIZES).where(*_is(scope)).order_by(postings.c.id)
-    sizes = _Sizes()
-    async with database.begin() as connection:
-        for row in await connection.execute(query):
-            sizes.add(*row)
+    sizes = await _load_sizes(database, scope)
     forgets = sizes.has_many_removed
     groups = _to_groups(sizes.weights) if forgets else [find_due(sizes.weights)]
     return [
@@ -297,7 +307,18 @@ async def _open_cursor(connection: AsyncConnection) -> AsyncGenerator[psycopg.As
     except psycopg.Error as error:
         if is_connection_failure(error):
             raise no_database() from error
+        if is_conflict(error):
+            raise conflict() from error
         raise
+
+
+async def _load_sizes(database: Database, scope: Scope) -> _Sizes:
+    query = select(*_SIZES).where(*_is(scope)).order_by(postings.c.id)
+    sizes = _Sizes()
+    async with database.begin() as connection:
+        for row in await connection.execute(query):
+            sizes.add(*row)
+    return sizes
 
 
 async def _load_numbers(

@@ -27,11 +27,13 @@ from sitebrook.retrieval.stored_postings import (
     JoinStep,
     Scope,
     join_step,
+    list_joinable,
     list_postings,
     list_steps,
     write_postings,
+    write_removed,
 )
-from sitebrook.retrieval.tables import postings
+from sitebrook.retrieval.tables import holder, postings
 from sitebrook.settings import ComputeSettings
 
 SLEEP = Work(f"tests.fakes.work:{work.sleep.__name__}", float, type(None))
@@ -49,7 +51,7 @@ async def running_pool(**over: Any) -> AsyncIterator[ComputePool]:
 
 def make_large(source: str) -> NewDocument:
     """One whose rows are too large to be joined at once."""
-    words = [" ".join(f"{source}{at}x{word}" for word in range(60)) for at in range(100)]
+    words = [" ".join(f"{source}{at}x{word}" for word in range(30)) for at in range(100)]
     return make_document(source, *(f"walrus newt {one}" for one in words))
 
 
@@ -173,9 +175,77 @@ async def test_rows_with_many_words_are_joined_fewer_at_once(
     [step] = await list_steps(database, scope)
     assert (len(step.ids), step.chunks) == (4, 4)
     monkeypatch.setattr(stored_postings, "_CHUNK_BYTES", 1)
-    monkeypatch.setattr(stored_postings, "MAX_CHUNKS", 20_000)  # each row has 6,000 bytes
+    # Each row has 6,000 bytes of postings, and keys that count for 96,000.
+    monkeypatch.setattr(stored_postings, "MAX_CHUNKS", 320_000)
     [step] = await list_steps(database, scope)
     assert (len(step.ids), step.chunks) == (3, 3)
+
+
+async def test_words_of_one_chunk_each_count_when_rows_are_joined(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = Scope((await make_site(database)).id)
+    for row in range(4):
+        words = [" ".join(f"w{row}x{at}x{word}" for word in range(100)) for at in range(8)]
+        chunks = [
+            UnindexedChunk(8 * row + at, f"chunk_{row}{at}", "en", one)
+            for at, one in enumerate(words)
+        ]
+        made = await INDEXER.index(chunks)
+        async with database.begin() as connection:
+            await write_postings(connection, scope, made)
+            await write_removed(connection, scope, range(8 * row, 8 * row + 7))
+    monkeypatch.setattr(stored_postings, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_postings, "_MANY_REMOVED", 1)
+    monkeypatch.setattr(stored_postings, "MAX_CHUNKS", 50_000)  # each row has 800 times 27 bytes
+    steps = await list_steps(database, scope)
+    assert [(len(step.ids), step.chunks, step.forgets) for step in steps] == [
+        (2, 16, True),
+        (3, 16, True),
+    ]
+    # A row that no child takes is left as it is, and what was removed stays with it.
+    monkeypatch.setattr(stored_postings, "MAX_CHUNKS", 20_000)
+    assert await list_steps(database, scope) == []
+    assert await list_joinable(database) == {}
+
+
+class Failing:
+    """A pool whose children have a fault in their code."""
+
+    async def run(self, *_args: object) -> None:
+        raise WorkFailed("The work failed with KeyError.", detail="KeyError: 'of the code'")
+
+
+async def test_a_fault_of_the_join_is_logged_with_what_it_was(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await make_site(database)
+    for at in range(3):
+        await store(database, site.id, make_large(f"{at}.md"))
+    small = make_document("small.md", *["newt"] * 100)
+    assert await store_by(database, Failing(), site.id, small) == "added"
+    [record] = [one for one in caplog.records if "were not joined" in one.message]
+    assert record.levelname == "ERROR"
+    assert record.message.endswith("(error): KeyError: 'of the code'")
+    assert await count_rows(database, site.id) == 4
+
+
+async def test_a_deadlock_while_rows_are_copied_may_be_tried_again(database: Database) -> None:
+    sites = [(await make_site(database, name=name)).id for name in ("a", "b")]
+    made = await INDEXER.index([UnindexedChunk(0, "chunk_0", "en", "newt")])
+    both = asyncio.Barrier(2)
+
+    async def write(mine: str, other: str) -> None:
+        async with database.begin() as connection:
+            own = select(holder.c.id).where(holder.c.id == mine).with_for_update()
+            await connection.execute(own)
+            await both.wait()
+            await write_postings(connection, Scope(other), made)
+
+    ends = await asyncio.gather(write(*sites), write(*sites[::-1]), return_exceptions=True)
+    [error] = [end for end in ends if end is not None]
+    assert isinstance(error, Unavailable)
+    assert (error.code, error.retry_after_s) == ("database_conflict", 1)
 
 
 async def test_documents_deleted_one_by_one_leave_one_row(database: Database) -> None:
