@@ -9,7 +9,8 @@ from typing import Final, Literal, LiteralString
 import msgspec
 
 from sitebrook.chat.citations import Citation
-from sitebrook.db.direct import DirectConnection, Statement
+from sitebrook.db.direct import DirectConnection
+from sitebrook.db.pipeline import Statement
 from sitebrook.telemetry.logs import request_id
 
 
@@ -70,8 +71,8 @@ class TurnStore:
         kept = _without_repeats(turns)
         begun = {one.conversation_id for one in kept if isinstance(one, NewQuestion) and one.begins}
         known = sorted({one.conversation_id for one in kept} - begun)
-        statements: list[Statement] = [(_LOCK, _encode(known))] if known else []
-        statements.append((_APPEND, _encode(kept)))
+        statements = [Statement(_LOCK, (_encode(known),))] if known else []
+        statements.append(Statement(_APPEND, (_encode(kept),)))
         await self._connection.run(statements)
 
     async def aclose(self) -> None:

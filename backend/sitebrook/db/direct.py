@@ -10,8 +10,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from sitebrook.db.connect import CONNECT_ARGS, is_connection_failure, no_database
-from sitebrook.db.pipeline import Pipeline, StatementRefused, to_kind
-from sitebrook.db.pipeline import Statement as Sent
+from sitebrook.db.pipeline import Pipeline, Statement, StatementRefused, to_kind
 from sitebrook.db.pool import to_psycopg_url
 
 _ANSWER_S: Final = 10
@@ -20,10 +19,6 @@ _ANSWER_S: Final = 10
 _PLANNING: Final[LiteralString] = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
-
-
-# SQL and its one parameter, ``$1``, as text: more of them go into one as JSON.
-Statement = tuple[LiteralString, bytes]
 
 
 class DirectConnection:
@@ -66,7 +61,7 @@ class DirectConnection:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 pipeline = await self._open()
-                await pipeline.send([Sent(sql, (value,)) for sql, value in statements])
+                await pipeline.send(statements)
         except BaseException:
             # What came later would be taken for the answer to something else.
             await self.aclose()

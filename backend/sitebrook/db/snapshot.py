@@ -26,8 +26,8 @@ _COMMIT: Final = Statement("COMMIT")
 _CANCEL_S: Final = 1
 
 
-class Answer:
-    """What will come for statements that were sent."""
+class PendingRows:
+    """The rows that will come for statements that were sent."""
 
     def __init__(self, sent: Sequence[_Results], wanted: slice) -> None:
         self._sent = sent
@@ -74,8 +74,8 @@ class Snapshot:
             pipeline = pooled.info[_PIPELINE] = Pipeline(driver.pgconn)
         return cls(connection, driver, pipeline)
 
-    def send(self, *statements: Statement, ends: bool = False) -> Answer:
-        """The answer, on its way, after those to what was sent before; ``ends``: the last ones."""
+    def send(self, *statements: Statement, ends: bool = False) -> PendingRows:
+        """Their rows, on their way behind those of earlier ones; ``ends``: these are the last."""
         sent = [*statements]
         if not self._pipeline.is_open:
             if self._driver.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -85,12 +85,12 @@ class Snapshot:
         if ends:
             sent.append(_COMMIT)
         self._sent.append(self._pipeline.send(sent))
-        return Answer([*self._sent], slice(first, first + len(statements)))
+        return PendingRows([*self._sent], slice(first, first + len(statements)))
 
     async def connection(self) -> AsyncConnection:
         """The same transaction for what is seldom read, once all that was sent is answered.
 
-        Raises as ``Answer.rows`` when a statement that was sent has failed.
+        Raises as ``PendingRows.rows`` when a statement that was sent has failed.
         """
         await self.settle()
         _check(self._sent)

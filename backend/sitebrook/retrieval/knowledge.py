@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.db.pipeline import Statement
-from sitebrook.db.snapshot import Answer, Snapshot
+from sitebrook.db.snapshot import PendingRows, Snapshot
 from sitebrook.db.tables import now
 from sitebrook.errors import EmbedderSwitched, InvalidRequest, Unavailable
 from sitebrook.ids import new_id
@@ -100,12 +100,12 @@ async def load_knowledge(connection: AsyncConnection, site_id: str) -> Knowledge
     return None if row is None else Knowledge(site_id, *row)
 
 
-def ask_knowledge(snapshot: Snapshot, site_id: str) -> Answer:
+def ask_knowledge(snapshot: Snapshot, site_id: str) -> PendingRows:
     """The answer that ``to_knowledge`` reads."""
     return snapshot.send(Statement(_BY_PLACE, (b"%d" % WORDS_FORMAT, site_id.encode())))
 
 
-async def to_knowledge(answer: Answer, site_id: str) -> Knowledge | None:
+async def to_knowledge(answer: PendingRows, site_id: str) -> Knowledge | None:
     """As ``load_knowledge``, for a search."""
     (rows,) = await answer.rows()
     return Knowledge(site_id, *rows[0]) if rows else None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sitebrook.db.snapshot import Answer, Snapshot
+from sitebrook.db.snapshot import PendingRows, Snapshot
 from sitebrook.retrieval.bm25 import Bm25, KeywordMatches
 from sitebrook.retrieval.embedder import Embedder, Vectors
 from sitebrook.retrieval.fusion import (
@@ -59,7 +59,7 @@ class EmbeddedQuestion:
     vector: Vectors | None = None
     failure: str | None = None
     within: Within | None = None
-    nearest: Answer | None = None
+    nearest: PendingRows | None = None
 
 
 @dataclass(frozen=True, slots=True)

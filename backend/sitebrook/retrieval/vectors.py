@@ -11,7 +11,7 @@ from pgvector import HalfVector
 from psycopg import sql
 
 from sitebrook.db.pipeline import BINARY, TEXT, Statement, to_array
-from sitebrook.db.snapshot import Answer, Rows, Snapshot
+from sitebrook.db.snapshot import PendingRows, Rows, Snapshot
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.knowledge import Knowledge
 from sitebrook.retrieval.within import Within
@@ -45,7 +45,7 @@ class VectorSearch:
     knowledge: Knowledge
     question: Vectors
 
-    def find_nearest(self, limit: int) -> Answer:
+    def find_nearest(self, limit: int) -> PendingRows:
         """The chunks nearest to the question with their cosine; ``to_nearest`` puts them in order.
 
         Exact for a site without an index of its own (``vector_indexes``), else by that index.
@@ -56,11 +56,11 @@ class VectorSearch:
         statement = to_statement(known.site_id, known.embedder, len(self.question), limit)
         return self._send(statement)
 
-    def find_nearest_of(self, within: Within, limit: int) -> Answer:
+    def find_nearest_of(self, within: Within, limit: int) -> PendingRows:
         """As ``find_nearest`` among some documents; always exact, as no index knows documents."""
         return self._send(_OF_DOCUMENTS, *self._site, to_array(within.document_ids), b"%d" % limit)
 
-    def score(self, chunk_ids: Sequence[str]) -> Answer:
+    def score(self, chunk_ids: Sequence[str]) -> PendingRows:
         """The exact cosine of each of the chunks that is still there."""
         return self._send(_OF_CHUNKS, *self._site, to_array(chunk_ids))
 
@@ -68,7 +68,7 @@ class VectorSearch:
     def _site(self) -> tuple[bytes, bytes]:
         return self.knowledge.site_id.encode(), self.knowledge.embedder.encode()
 
-    def _send(self, statement: str, *values: bytes) -> Answer:
+    def _send(self, statement: str, *values: bytes) -> PendingRows:
         question = HalfVector(self.question).to_binary()
         formats = (BINARY, *(TEXT for _ in values))
         return self.snapshot.send(Statement(statement, (question, *values), formats))

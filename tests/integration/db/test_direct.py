@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from sitebrook.db.direct import DirectConnection, Statement
+from sitebrook.db.direct import DirectConnection
 from sitebrook.db.engine import Database
-from sitebrook.db.pipeline import StatementRefused
+from sitebrook.db.pipeline import Statement, StatementRefused
 from sitebrook.errors import Unavailable
 
 _MADE = "CREATE TABLE IF NOT EXISTS direct_note (words text NOT NULL)"
@@ -35,8 +35,10 @@ async def test_statements_are_prepared_once_and_run_in_order(
     database: Database, direct: DirectConnection
 ) -> None:
     for number in range(3):
-        await direct.run([(_KEEP, b"a%d" % number), (_KEEP_NUMBER, b"%d" % number)])
-    await direct.run([(_KEEP, "\u00e9\u4e2d".encode())])
+        await direct.run(
+            [Statement(_KEEP, (b"a%d" % number,)), Statement(_KEEP_NUMBER, (b"%d" % number,))]
+        )
+    await direct.run([Statement(_KEEP, ("\u00e9\u4e2d".encode(),))])
     assert await kept(database) == ["a0", "0", "a1", "1", "a2", "2", "\u00e9\u4e2d"]
 
 
@@ -44,46 +46,46 @@ async def test_of_a_transaction_that_is_refused_nothing_stays(
     database: Database, direct: DirectConnection
 ) -> None:
     bad: list[list[Statement]] = [
-        [(_KEEP, b"first"), (_KEEP_NUMBER, b"no number")],
-        [(_KEEP, b"\xff")],
-        [(_KEEP, b"first"), ("INSERT INTO nowhere VALUES ($1)", b"")],
+        [Statement(_KEEP, (b"first",)), Statement(_KEEP_NUMBER, (b"no number",))],
+        [Statement(_KEEP, (b"\xff",))],
+        [Statement(_KEEP, (b"first",)), Statement("INSERT INTO nowhere VALUES ($1)", (b"",))],
     ]
     for statements in bad:
         with pytest.raises(StatementRefused) as refused:
             await direct.run(statements)
         assert "number" not in str(refused.value)
-    await direct.run([(_KEEP, b"second"), (_KEEP_NUMBER, b"3")])
+    await direct.run([Statement(_KEEP, (b"second",)), Statement(_KEEP_NUMBER, (b"3",))])
     assert await kept(database) == ["second", "3"]
 
 
 async def test_a_parameter_may_be_larger_than_what_the_socket_takes_at_once(
     database: Database, direct: DirectConnection
 ) -> None:
-    await direct.run([(_KEEP, b"x" * 20_000_000), (_KEEP, b"y")])
+    await direct.run([Statement(_KEEP, (b"x" * 20_000_000,)), Statement(_KEEP, (b"y",))])
     assert [len(words) for words in await kept(database)] == [20_000_000, 1]
 
 
 async def test_a_connection_that_was_lost_is_opened_again(
     database: Database, direct: DirectConnection
 ) -> None:
-    await direct.run([(_KEEP, b"before")])
+    await direct.run([Statement(_KEEP, (b"before",))])
     async with database.begin() as connection:
         others = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE :sent"
         )
         await connection.execute(text(others), {"sent": "INSERT INTO direct_note%"})
-    await direct.run([(_KEEP, b"after")])
+    await direct.run([Statement(_KEEP, (b"after",))])
     assert await kept(database) == ["before", "after"]
 
 
 async def test_a_connection_that_is_lost_each_time_is_no_connection(
     direct: DirectConnection,
 ) -> None:
-    await direct.run([(_KEEP, b"before")])
+    await direct.run([Statement(_KEEP, (b"before",))])
     with pytest.raises(Unavailable):
-        await direct.run([(_LEAVE, b"now")])
-    await direct.run([(_LEAVE, b"never")])
+        await direct.run([Statement(_LEAVE, (b"now",))])
+    await direct.run([Statement(_LEAVE, (b"never",))])
 
 
 async def test_a_server_that_says_nothing_or_is_not_there_is_unavailable() -> None:
@@ -91,6 +93,6 @@ async def test_a_server_that_says_nothing_or_is_not_there_is_unavailable() -> No
         port = silent.getsockname()[1]
         direct = DirectConnection(f"postgresql://nobody@127.0.0.1:{port}/none")
         with pytest.raises(Unavailable):
-            await direct.run([(_KEEP, b"x")])
+            await direct.run([Statement(_KEEP, (b"x",))])
     with pytest.raises(Unavailable):
-        await direct.run([(_KEEP, b"x")])
+        await direct.run([Statement(_KEEP, (b"x",))])
