@@ -70,7 +70,7 @@ def _edition(number: int) -> list[RawDocument]:
 
 async def _check_stored(database: Database, site: Site, documents: list[RawDocument]) -> None:
     """Texts, vectors and keywords of every chunk, and of no other, each once."""
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         assert await load_whole(connection, site.id) == to_stored(documents)
         assert (await connection.execute(sa.text(_KEPT))).scalar_one() == 0
 

@@ -52,7 +52,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+    async def begin_snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A connection whose statements all see the database as of the first; it cannot write.
 
         Four at once, fewer of a pool below five; the others wait their turn. Otherwise as
@@ -63,7 +63,7 @@ class Database:
 
     @asynccontextmanager
     async def pipelined(self) -> AsyncGenerator[Snapshot]:
-        """As ``snapshot``, for statements that are sent so often that SQLAlchemy's share counts."""
+        """As ``begin_snapshot``, for statements so frequent that SQLAlchemy's share counts."""
         async with self._snapshots.begin() as connection:
             snapshot = await Snapshot.over(connection)
             try:

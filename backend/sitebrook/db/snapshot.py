@@ -65,7 +65,7 @@ class Snapshot:
 
     @classmethod
     async def over(cls, connection: AsyncConnection) -> Snapshot:
-        """The snapshot that a connection of ``Database.snapshot`` reads."""
+        """The snapshot that a connection of ``Database.begin_snapshot`` reads."""
         pooled = await connection.get_raw_connection()
         driver = cast("psycopg.AsyncConnection[Any]", pooled.driver_connection)
         # Kept with the connection, as it knows which statements are prepared there.

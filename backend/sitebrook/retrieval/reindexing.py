@@ -84,7 +84,7 @@ def _is_old(row: Row[Any]) -> bool:
 
 
 async def _find_missing(database: Database, scope: Scope) -> Numbers:
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         present = await _load_present(connection, scope)
         return np.setdiff1d(present, await load_numbers(connection, scope))
 

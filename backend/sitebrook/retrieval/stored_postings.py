@@ -275,7 +275,7 @@ async def _join(
 
     With ``forgets``, what is removed and in no row is not kept any longer.
     """
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         parts = await load_postings(connection, ids)
         gone = await _load_numbers(connection, scope, postings.c.removed)
         known = await _load_numbers(connection, scope, postings.c.numbers) if forgets else gone

@@ -31,13 +31,13 @@ async def test_a_snapshot_sees_one_moment_and_cannot_write(database: Database) -
     async with database.begin() as connection:
         await connection.execute(text("CREATE TABLE note (word TEXT)"))
     count = text("SELECT count(*) FROM note")
-    async with database.snapshot() as snapshot:
+    async with database.begin_snapshot() as snapshot:
         assert (await snapshot.execute(count)).scalar_one() == 0
         async with database.begin() as connection:
             await connection.execute(text("INSERT INTO note VALUES ('later')"))
         assert (await snapshot.execute(count)).scalar_one() == 0
     with pytest.raises(DBAPIError, match="read-only"):
-        async with database.snapshot() as snapshot:
+        async with database.begin_snapshot() as snapshot:
             await snapshot.execute(text("INSERT INTO note VALUES ('never')"))
     async with database.begin() as connection:
         assert (await connection.execute(count)).scalar_one() == 1
@@ -105,7 +105,7 @@ async def test_snapshots_leave_connections_for_others(database_url: str) -> None
     database = Database(database_url, pool_size=5)
     async with contextlib.AsyncExitStack() as held:
         for _ in range(4):
-            await held.enter_async_context(database.snapshot())
+            await held.enter_async_context(database.begin_snapshot())
         fifth = asyncio.create_task(use_snapshot(database))
         async with database.begin() as connection:
             assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
@@ -115,5 +115,5 @@ async def test_snapshots_leave_connections_for_others(database_url: str) -> None
 
 
 async def use_snapshot(database: Database) -> int:
-    async with database.snapshot() as snapshot:
+    async with database.begin_snapshot() as snapshot:
         return (await snapshot.execute(text("SELECT 1"))).scalar_one()

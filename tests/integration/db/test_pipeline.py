@@ -164,7 +164,7 @@ async def test_a_statement_that_was_prepared_and_failed_is_not_prepared_again(
             await read(database, Statement("SELECT $1::integer", (word,)))
         with pytest.raises(StatementRefused):
             await read(database, Statement("SELECT nothing FROM nowhere"))
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         prepared = await connection.execute(
             text("SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT $%'")
         )
@@ -177,6 +177,6 @@ async def test_statements_used_longest_ago_are_no_longer_prepared(database_url: 
     for number in range(150):
         assert await read(database, Statement(f"SELECT {number}")) == [number]
         assert await read(database, _ONE) == [1]
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         assert (await connection.execute(_PREPARED)).scalar_one() == 100
     await database.aclose()

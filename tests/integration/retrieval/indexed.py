@@ -25,7 +25,7 @@ async def load_index(
     database: Database, site_id: str, indexes: KeywordIndexes | None = None
 ) -> Bm25:
     """The site's index as a process sees it that has seen nothing yet, or ``indexes`` does."""
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         knowledge = await load_knowledge(connection, site_id)
         assert knowledge is not None
         assert knowledge.is_indexed

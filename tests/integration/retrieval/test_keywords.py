@@ -58,7 +58,7 @@ async def test_an_earlier_snapshot_goes_on_seeing_the_earlier_version(database: 
     site = await make_site(database)
     await store(database, site.id, make_document("a.md", "walrus"))
     indexes = make_indexes()
-    async with database.snapshot() as early:
+    async with database.begin_snapshot() as early:
         await early.execute(text("SELECT 1"))
         for source in ("b.md", "c.md", "d.md"):
             await store(database, site.id, make_document(source, "walrus"))

@@ -81,7 +81,7 @@ async def test_the_index_stays_in_use_once_statements_are_prepared(database: Dat
     (name,) = await index_names(database)
     for number in range(20):
         await search(database, large, random_vectors(1, str(number))[0], 100)
-    async with database.snapshot() as connection:
+    async with database.begin_snapshot() as connection:
         await connection.execute(text("SELECT pg_stat_force_next_flush()"))
     statement = text("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = :name")
     async with database.begin() as connection:

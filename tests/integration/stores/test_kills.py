@@ -109,7 +109,7 @@ class _Killing:
 
     async def _check(self) -> None:
         """Each file is wholly as before or wholly new; one that is told to be read is new."""
-        async with self.kept.parts.database.snapshot() as connection:
+        async with self.kept.parts.database.begin_snapshot() as connection:
             stored = await load_whole(connection, self.store_id)
             entries = (await connection.execute(_ENTRIES, {"store_id": self.store_id})).all()
         by_source = {
