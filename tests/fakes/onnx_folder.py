@@ -79,3 +79,22 @@ def make_model(table: np.ndarray = TABLE, *, is_pooled: bool = False) -> onnx.Mo
         )
     graph = helper.make_graph(nodes, "tiny", [ids, mask], outputs, constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def make_greedy_model(numbers: int) -> onnx.ModelProto:
+    """One that makes so many numbers of single precision for each word, and leaves them unused."""
+    model = make_model()
+    nodes, constants = model.graph.node, model.graph.initializer
+    nodes[0].output[0] = "found"
+    constants.append(numpy_helper.from_array(np.array([numbers], dtype=np.int64), "numbers"))
+    constants.append(numpy_helper.from_array(np.array([2], dtype=np.int64), "last"))
+    nodes.extend(
+        [
+            helper.make_node("Shape", ["input_ids"], ["shape"]),
+            helper.make_node("Concat", ["shape", "numbers"], ["whole"], axis=0),
+            helper.make_node("ConstantOfShape", ["whole"], ["zeros"]),
+            helper.make_node("ReduceSum", ["zeros", "last"], ["nothing"], keepdims=1),
+            helper.make_node("Add", ["found", "nothing"], ["token_embeddings"]),
+        ]
+    )
+    return model

@@ -213,7 +213,12 @@ def _closing() -> WorkFailed:
     return WorkFailed("The process is ending and does no more work.", cause="closed")
 
 
+def count_cores() -> int:
+    """The cores that this process may run on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
 def _default_children() -> int:
     """One less than there are cores, so that the event loop has one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(max((cores or 1) - 1, 1), _MAX_CHILDREN)
+    return min(max(count_cores() - 1, 1), _MAX_CHILDREN)

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.fakes.onnx_folder import TABLE, make_folder, make_model
+from tests.fakes.onnx_folder import TABLE, make_folder, make_greedy_model, make_model
 
 from sitebrook.errors import StartError, Unavailable, WorkFailed
-from sitebrook.retrieval.onnx import embedder as onnx_embedder
 from sitebrook.retrieval.onnx.embedder import OnnxEmbedder, to_memory_bytes
 from sitebrook.retrieval.onnx.export import find_model, read_languages
 from sitebrook.retrieval.onnx.folder import read_folder
@@ -29,12 +28,12 @@ def unit(*rows: int) -> np.ndarray:
     return mean / np.linalg.norm(mean)
 
 
-def make_embedder(folder: Path) -> OnnxEmbedder:
+def make_embedder(folder: Path, *, threads: int = 2) -> OnnxEmbedder:
     return OnnxEmbedder(
         read_folder(folder),
         min_similarity=0.3,
         languages=None,
-        threads=2,
+        threads=threads,
         compute=ComputeSettings(),
     )
 
@@ -194,25 +193,65 @@ async def test_another_model_is_not_taken_for_the_one_of_the_start(tmp_path: Pat
     await embedder.aclose()
 
 
-async def test_a_model_that_needs_too_much_memory_is_ended_with_a_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_model_that_needs_too_much_memory_is_ended_with_a_reason(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    # Of 4 bytes each: one word has room beside its child, five have not.
+    onnx.save(make_greedy_model(100_000_000), str(tmp_path / "model.onnx"))
+    embedder = make_embedder(tmp_path)
+    assert np.allclose(await embedder.embed(["shoe"]), [unit(2)], atol=1e-6)
+    with pytest.raises(WorkFailed) as raised:
+        await embedder.embed(["shoe boot return parcel shoe"])
+    assert raised.value.cause == "memory"
+    assert (await embedder.embed(["shoe"])).shape == (1, 4)
+    await embedder.aclose()
+
+
+async def test_a_child_whose_model_does_not_load_becomes_nicer_once(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    model = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(b"no model")
+    embedder = make_embedder(tmp_path)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="cannot be loaded"):
+            await embedder.embed(["shoe"])
+    (child,) = find_children()
+    (tmp_path / "model.onnx").write_bytes(model)
+    embedder._folder = read_folder(tmp_path)
+    embedder.name = embedder._folder.name
+    await embedder.embed(["shoe"])
+    assert find_children() == [child]
+    threads = [
+        (one / "stat").read_text().rpartition(")")[2].split() for one in child.glob("task/*")
+    ]
+    # Those that the model started, too; the field is the 19th, the state the 3rd.
+    assert len(threads) > 1
+    assert {int(one[19 - 3]) for one in threads} == {os.nice(0) + 10}
+    await embedder.aclose()
+
+
+def test_threads_are_as_many_as_there_are_cores_but_one_and_no_more_than_eight(
+    tmp_path: Path,
 ) -> None:
     make_folder(tmp_path)
-    monkeypatch.setattr(onnx_embedder, "_ACTIVATION_BYTES", 40_000_000)
-    embedder = make_embedder(tmp_path)
-    with pytest.raises(WorkFailed) as raised:
-        await embedder.embed(["shoe"])
-    assert raised.value.cause in {"memory", "start", "crash"}
-    await embedder.aclose()
+    allowed = os.sched_getaffinity(0)
+    made = [make_embedder(tmp_path, threads=threads) for threads in (0, 12)]
+    assert made[0]._threads == min(max(len(allowed) - 1, 1), 8)
+    assert made[1]._threads == 12
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert make_embedder(tmp_path, threads=0)._threads == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_a_child_may_have_what_its_model_needs(tmp_path: Path) -> None:
     folder = read_folder(make_folder(tmp_path))
-    before = to_memory_bytes(folder)
+    before = to_memory_bytes(folder, 1)
     (folder.model.parent / "model.onnx_data").write_bytes(bytes(1_000_000))
-    assert to_memory_bytes(folder) == before + 3_000_000
+    assert to_memory_bytes(folder, 1) == before + 3_000_000
+    assert to_memory_bytes(folder, 9) == before + 3_000_000 + 8 * 10 * 1024**2
     longer = replace(folder, max_tokens=8_192)
-    assert to_memory_bytes(longer) > before + 8_000_000_000
+    assert to_memory_bytes(longer, 1) > before + 8_000_000_000
 
 
 def find_children() -> list[Path]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 
-from sitebrook.compute.pool import ComputePool
+from sitebrook.compute.pool import ComputePool, count_cores
 from sitebrook.compute.work import Limits
 from sitebrook.retrieval.embedder import Vectors
-from sitebrook.retrieval.onnx.documents import EMBED, EmbedRequest
+from sitebrook.retrieval.onnx.embedding import EMBED, EmbedRequest
 from sitebrook.retrieval.onnx.folder import OnnxFolder
 from sitebrook.retrieval.onnx.model import OnnxModel
 from sitebrook.settings import ComputeSettings
@@ -31,6 +30,10 @@ _OF_FILE: Final = 3
 _ACTIVATION_BYTES: Final = 1024**3
 # Attention of the longest text: two matrices of 16 heads in single precision.
 _OF_SQUARED_TOKENS: Final = 2 * 16 * 4
+# The stacks of one of the runtime's, 8 MB, and of one of the tokenizer's, 2 MB.
+_THREAD_BYTES: Final = 10 * 1024**2
+# Unless more are asked for: a machine that lends some of its cores often shows all.
+_MOST_THREADS: Final = 8
 
 
 class OnnxEmbedder:
@@ -56,12 +59,12 @@ class OnnxEmbedder:
         self.name = folder.name
         self.languages = languages or folder.languages
         self.similarity_floor = min_similarity
-        self._threads = threads or max(1, (os.cpu_count() or 1) - 1)
+        self._threads = threads or min(max(count_cores() - 1, 1), _MOST_THREADS)
         self._limits = Limits(time_s=_SLICE_S, threads=self._threads)
         bounds = dataclasses.replace(
             compute,
             children=1,
-            memory_bytes=to_memory_bytes(folder),
+            memory_bytes=to_memory_bytes(folder, self._threads),
             calls_per_child=_CALLS_PER_CHILD,
         )
         self._pool = ComputePool(bounds)
@@ -101,10 +104,10 @@ class OnnxEmbedder:
         return self._question_model.encode([self._folder.question_prompt + question])[0]
 
 
-def to_memory_bytes(folder: OnnxFolder) -> int:
-    """The most memory that a child with the folder's whole model may have."""
+def to_memory_bytes(folder: OnnxFolder, threads: int) -> int:
+    """The most memory that a child may have which runs the folder's whole model in threads."""
     # Large models keep their numbers in files beside it.
     files = folder.model.parent.glob(f"{folder.model.name}*")
     size = sum(file.stat().st_size for file in files)
     attention = _OF_SQUARED_TOKENS * folder.max_tokens**2
-    return _OF_FILE * size + attention + _ACTIVATION_BYTES
+    return _OF_FILE * size + attention + threads * _THREAD_BYTES + _ACTIVATION_BYTES

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from sitebrook.errors import StartError
 from sitebrook.retrieval.onnx.folder import OnnxFolder, Pooling
 
-# Texts of like length are run together, as long as they have no more tokens than these. All-MiniLM
-# takes 46 ms of a core for a text of 800 characters in batches of 8, 57 ms in batches of 32.
+# Texts of like length are run together, as long as they have no more tokens than these: larger
+# batches are slower (DECISIONS.md, 40).
 _BATCH_TOKENS: Final = 2_048
+# What the runtime says when it gets no more memory.
+_OUT_OF_MEMORY: Final = ("Failed to allocate memory", "bad_alloc")
 _TINY: Final = 1e-9
 
 
@@ -73,7 +75,12 @@ class OnnxModel:
             mask[row, : len(line)] = 1
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         given = {name: array for name, array in feeds.items() if name in self._inputs}
-        output: NDArray[np.float32] = self._session.run([self._output], given)[0]
+        try:
+            output: NDArray[np.float32] = self._session.run([self._output], given)[0]
+        except Exception as error:  # the runtime's own have no class for this
+            if any(sign in str(error) for sign in _OUT_OF_MEMORY):
+                raise MemoryError(str(error)) from None
+            raise
         pooled = output if self._is_pooled else _pool(output, mask, self._pooling)
         lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
         return (pooled / np.maximum(lengths, _TINY)).astype(np.float32, copy=False)

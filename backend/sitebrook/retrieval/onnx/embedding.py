@@ -42,7 +42,9 @@ def embed_texts(asked: EmbedRequest) -> EmbeddedTexts:
 
 @functools.lru_cache(maxsize=1)
 def _load(path: str, name: str, threads: int) -> OnnxModel:
-    os.nice(_MORE_NICENESS)
+    _step_back()
+    # Else the tokenizer starts one for each core.
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
     try:
         folder = read_folder(Path(path))
         if folder.name != name:
@@ -55,4 +57,10 @@ def _load(path: str, name: str, threads: int) -> OnnxModel:
         raise Unavailable(str(error)) from None
 
 
-EMBED: Final = Work("sitebrook.retrieval.onnx.documents:embed_texts", EmbedRequest, EmbeddedTexts)
+@functools.cache
+def _step_back() -> None:
+    """Once, and before the model is loaded: the threads that it starts are as nice as this one."""
+    os.nice(_MORE_NICENESS)
+
+
+EMBED: Final = Work("sitebrook.retrieval.onnx.embedding:embed_texts", EmbedRequest, EmbeddedTexts)
