@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from tests.factories import make_site
+from tests.fakes.held_embedder import hold
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import Overtaken
@@ -149,51 +149,27 @@ async def test_another_worker_goes_on_behind_what_was_settled(
 
 @pytest.mark.parametrize("change", ["attempt = attempt + 1", "status = 'failed'"])
 async def test_an_attempt_that_was_given_up_stores_no_document(
-    parts: Parts, database: Database, monkeypatch: pytest.MonkeyPatch, change: str
+    parts: Parts, database: Database, change: str
 ) -> None:
-    store, goes_on, reached = parts.ingester._store, asyncio.Event(), asyncio.Event()
-    errors: list[BaseException] = []
-
-    async def hang(*args: Any) -> Any:
-        reached.set()
-        try:
-            # As in a process that was stopped: it hears nothing before it goes on.
-            await asyncio.shield(asyncio.create_task(goes_on.wait()))
-        except asyncio.CancelledError:
-            await goes_on.wait()
-        try:
-            return await store(*args)
-        except BaseException as error:
-            errors.append(error)
-            raise
-
-    monkeypatch.setattr(parts.ingester, "_store", hang)
+    embedder = hold(parts, {0}, is_deaf=True)
     site = await make_site(database)
     await parts.intake.send(site, documents(1))
     async with asyncio.timeout(SOON_S), working(parts):
-        await reached.wait()
+        await embedder.reached.wait()
         async with database.begin() as connection:
             await connection.execute(sa.text(f"UPDATE job SET {change}"))
-        goes_on.set()
-        while not errors:
-            await asyncio.sleep(0.02)
-    assert isinstance(errors[0], Overtaken)
+        embedder.let_go()
+        assert embedder.task is not None
+        await asyncio.wait({embedder.task})
+    assert isinstance(embedder.task.exception(), Overtaken)
     async with database.begin() as connection:
         assert (await connection.execute(sa.text("SELECT FROM document"))).first() is None
 
 
 async def test_only_files_with_an_outcome_make_up_for_lost_workers(
-    parts: Parts, database: Database, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, database: Database
 ) -> None:
-    take_in, goes_on = parts.ingester.take_in, asyncio.Event()
-
-    async def wait_behind_the_first_stage(
-        site: Any, raw: RawDocument, show: Any, *rest: Any
-    ) -> Any:
-        show("embed")
-        await goes_on.wait()
-        goes_on.clear()
-        return await take_in(site, raw, show, *rest)
+    embedder = hold(parts, range(2))
 
     async def losses_when(progress: str) -> int:
         query = f"SELECT losses FROM job WHERE progress @> '{progress}'"
@@ -204,14 +180,13 @@ async def test_only_files_with_an_outcome_make_up_for_lost_workers(
                 return found
             await asyncio.sleep(0.02)
 
-    monkeypatch.setattr(parts.ingester, "take_in", wait_behind_the_first_stage)
     site = await make_site(database)
     await parts.intake.send(site, documents(2))
     async with database.begin() as connection:
         await connection.execute(sa.text("UPDATE job SET losses = 5"))
     async with asyncio.timeout(SOON_S), working(parts):
         assert await losses_when('{"stage": "embed", "done": 0}') == 5
-        goes_on.set()
+        embedder.let_go()
         assert await losses_when('{"stage": "embed", "done": 1}') == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.fakes.held_embedder import hold
 from tests.integration.stores.kept import SOON_S, Kept
 
 from sitebrook.jobs.following import wait_for_end
@@ -42,22 +43,14 @@ async def test_every_stage_of_each_file_is_told_with_counts_and_an_estimate(kept
 
 
 async def test_a_running_job_that_is_cancelled_leaves_whole_files_and_ends_polling(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+    kept: Kept,
 ) -> None:
     file_ids = [await kept.add(f"Anchors of ship {n}.") for n in range(3)]
     store_id = await kept.make(*file_ids)
     job_id = await find_job(kept)
-    take_in, reached = kept.parts.ingester.take_in, asyncio.Event()
-
-    async def hang_at_the_second(*args: object) -> object:
-        if (await kept.stores.find(kept.site.id, store_id)).counts.completed:
-            reached.set()
-            await asyncio.Event().wait()
-        return await take_in(*args)
-
-    monkeypatch.setattr(kept.parts.ingester, "take_in", hang_at_the_second)
+    embedder = hold(kept.parts, {1})
     async with kept.working(), asyncio.timeout(SOON_S):
-        await reached.wait()
+        await embedder.reached.wait()
         await kept.parts.jobs.cancel(job_id, site_id=kept.site.id)
         job = await wait_for_end(
             kept.parts.database, kept.parts.events, kept.site.id, job_id, timeout_s=SOON_S
@@ -70,29 +63,20 @@ async def test_a_running_job_that_is_cancelled_leaves_whole_files_and_ends_polli
 
 @pytest.mark.parametrize("is_later", [True, False])
 async def test_of_two_jobs_that_read_a_file_the_one_that_it_waits_for_decides(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, *, is_later: bool
+    kept: Kept, *, is_later: bool
 ) -> None:
     file_id = await kept.add("Anchors hold ships. " * 200)
     store_id = await kept.make(file_id)
-    ingester = kept.parts.ingester
-    write, reached, goes_on = ingester._store, asyncio.Event(), asyncio.Event()
-
-    async def hold_the_first(*args: object) -> object:
-        if not reached.is_set():
-            reached.set()
-            await goes_on.wait()
-        return await write(*args)
-
-    monkeypatch.setattr(ingester, "_store", hold_the_first)
+    embedder = hold(kept.parts, {0})
     async with kept.working(), asyncio.timeout(SOON_S):
-        await reached.wait()
+        await embedder.reached.wait()
         small = NewEntry(file_id, {}, SizesInTokens(100, 0))
         await kept.contents.add(kept.site.id, store_id, small)
         if not is_later:
-            goes_on.set()
+            embedder.let_go()
         while (await kept.entry(store_id, file_id)).status != "completed":
             await asyncio.sleep(0.02)
-        goes_on.set()
+        embedder.let_go()
         for row in await kept.run("SELECT id FROM job WHERE kind = 'fill_store'"):
             job = await wait_for_end(
                 kept.parts.database, kept.parts.events, kept.site.id, row.id, timeout_s=SOON_S
