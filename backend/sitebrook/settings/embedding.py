@@ -64,7 +64,7 @@ class EmbeddingSettings:
     threads: int = setting(
         0,
         "SITEBROOK_EMBEDDING_THREADS",
-        "threads for documents with a folder; 0: one less than cores",
+        "threads for documents with a folder; 0: one less than cores, 1 to 8",
         least=0,
     )
 
