@@ -143,7 +143,8 @@ class _Filling:
             await remove_stale(database, now(), self._store_id, one.raw.source)
         self._context.settled()
         self._stand = await count(database, self._store_id, job_id)
-        self._show("done", one, outcome="completed" if is_read else "failed")
+        became = "completed" if is_read else "failed"
+        self._show("done", one, outcome=became if is_noted else "cancelled")
 
     def _show(self, stage: str, one: Waiting, **more: object) -> None:
         stand = self._stand

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.integration.stores.kept import SOON_S, Kept
 
 from sitebrook.errors import InvalidRequest, NotFound, Unavailable
+from sitebrook.jobs.streams import stream_of
 from sitebrook.stores import filling
 from sitebrook.stores.entries import NewEntry
 from sitebrook.stores.files import NewFile
@@ -101,23 +102,29 @@ async def test_a_store_deleted_while_a_file_is_read_ends_its_job(
     assert await kept.held(store_id) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
 async def test_what_is_taken_out_while_it_is_read_is_not_kept(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, *, is_stored: bool
 ) -> None:
     file_id = await kept.add()
     store_id = await kept.make(file_id)
     take_in = kept.parts.ingester.take_in
 
-    async def remove_behind(*args: object) -> object:
-        outcome = await take_in(*args)
+    async def remove_beside(*args: object) -> object:
+        outcome = await take_in(*args) if is_stored else None
         await kept.run("DELETE FROM store_file WHERE store_id = :id", id=store_id)
-        return outcome
+        return outcome or await take_in(*args)
 
-    monkeypatch.setattr(kept.parts.ingester, "take_in", remove_behind)
+    monkeypatch.setattr(kept.parts.ingester, "take_in", remove_beside)
     await kept.work()
     assert await kept.held(store_id) == [0, 0, 0]
     with pytest.raises(NotFound):
         await kept.entry(store_id, file_id)
+    [job] = await kept.run("SELECT id FROM job WHERE kind = 'fill_store'")
+    async with kept.parts.events.read(stream_of(kept.site.id, job.id)) as reader:
+        told = [event.payload async for event in reader if event.kind == "progress"]
+    last = told[-1]
+    assert (last["outcome"], last["completed"], last["failed"]) == ("cancelled", 0, 0)
 
 
 async def test_files_of_a_job_that_failed_have_failed_with_its_reason(
