@@ -31,11 +31,13 @@ SELECT embedder, version,
     (SELECT vector_dims(vector) FROM embedding
      WHERE embedding.site_id = knowledge.site_id AND embedding.embedder = knowledge.embedder
      LIMIT 1),
-    next_embedder, keyword_version = version AND keyword_format >= :words, vector_weight
-FROM knowledge WHERE site_id = :site_id
+    next_embedder, keyword_version = version AND keyword_format >= {words}, vector_weight
+FROM knowledge WHERE site_id = {site_id}
 """
-_BY_NAME: Final = text(_KNOWLEDGE_OF_SITE).bindparams(words=WORDS_FORMAT)
-_BY_PLACE: Final = _KNOWLEDGE_OF_SITE.replace(":words", "$1").replace(":site_id", "$2")
+_BY_NAME: Final = text(_KNOWLEDGE_OF_SITE.format(words=":words", site_id=":site_id")).bindparams(
+    words=WORDS_FORMAT
+)
+_BY_PLACE: Final = _KNOWLEDGE_OF_SITE.format(words="$1", site_id="$2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ Guard = Callable[[AsyncConnection], Awaitable[None]]
 class NewDocument:
     """A document to be stored; ``source`` makes it the same document when it comes again.
 
-    ``guard`` is asked in the transaction before anything is written, and raises to prevent it.
+    ``guard`` is asked in the transaction that would write the document, behind the lock on the
+    site's knowledge, and raises to undo it. It is not asked for a document that is unchanged.
     """
 
     source: str

@@ -99,7 +99,7 @@ class MockStream:
         """Nothing arrives by itself."""
 
     def take_deltas(self) -> list[Delta]:
-        """None: deltas are due one by one."""
+        """Always empty: deltas are due one by one."""
         return []
 
     def __aiter__(self) -> MockStream:
