@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # an idle worker does without SQLAlchemy, which takes 20 MB
     from sitebrook.db.engine import Database
     from sitebrook.ingestion.ingest import Ingester, Stage
     from sitebrook.jobs.engine import JobEngine
-    from sitebrook.stores.waiting import Stand, Waiting
+    from sitebrook.stores.waiting import JobCounts, Waiting
 
 FILL: Final = "fill_store"
 _MAX_ATTEMPTS: Final = 5
@@ -83,7 +83,7 @@ class _Filling:
         self._tools = tools
         self._context = context
         self._store_id = store_id
-        self._stand: Stand
+        self._counts: JobCounts
         self._pace: Pace
 
     async def run(self) -> FillResult:
@@ -98,18 +98,18 @@ class _Filling:
         except IntegrityError:
             if await waiting.is_store(database, self._store_id):
                 raise
-        stand = await waiting.count(database, self._store_id, self._context.job_id)
-        return FillResult(completed=stand.completed, failed=stand.failed)
+        counts = await waiting.count(database, self._store_id, self._context.job_id)
+        return FillResult(completed=counts.completed, failed=counts.failed)
 
     async def _read_all(self, holder: _Holder) -> None:
         from sitebrook.stores import waiting
 
         database, job_id = self._tools.database, self._context.job_id
         until = time.monotonic() + _PART_S
-        self._stand = first = await waiting.count(database, self._store_id, job_id)
+        self._counts = first = await waiting.count(database, self._store_id, job_id)
         self._pace = Pace(first.done)
         while (one := await waiting.find_next(database, self._store_id, job_id)) is not None:
-            if self._stand != first and time.monotonic() > until:
+            if self._counts != first and time.monotonic() > until:
                 await self._hand_over()
                 return
             await self._read(holder, one)
@@ -142,20 +142,20 @@ class _Filling:
             # What was made of it before, or while it was taken out or cancelled.
             await remove_stale(database, now(), self._store_id, one.raw.source)
         self._context.settled()
-        self._stand = await count(database, self._store_id, job_id)
+        self._counts = await count(database, self._store_id, job_id)
         became = "completed" if is_read else "failed"
         self._show("done", one, outcome=became if is_noted else "cancelled")
 
     def _show(self, stage: str, one: Waiting, **more: object) -> None:
-        stand = self._stand
+        counts = self._counts
         self._context.progress(
             stage=stage,
             source=one.file_id,
-            done=stand.done,
-            total=stand.total,
-            completed=stand.completed,
-            failed=stand.failed,
-            left_s=self._pace.left_s(stand.done, stand.total),
+            done=counts.done,
+            total=counts.total,
+            completed=counts.completed,
+            failed=counts.failed,
+            left_s=self._pace.left_s(counts.done, counts.total),
             **more,
         )
 

@@ -67,7 +67,7 @@ def to_tokens(sizes: SizesInCharacters) -> SizesInTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class JobCounts:
     """How many files of a job have each outcome, and how many there are."""
 
     completed: int
@@ -76,7 +76,7 @@ class Stand:
     total: int
 
 
-async def count(database: Database, store_id: str, job_id: str) -> Stand:
+async def count(database: Database, store_id: str, job_id: str) -> JobCounts:
     """How the files stand that were put into the store for the job."""
     query = (
         select(store_file.c.status, func.count())
@@ -86,7 +86,7 @@ async def count(database: Database, store_id: str, job_id: str) -> Stand:
     async with database.begin() as connection:
         counts = {status: int(files) for status, files in await connection.execute(query)}
     total = sum(counts.values())
-    return Stand(
+    return JobCounts(
         completed=counts.get("completed", 0),
         failed=counts.get("failed", 0),
         done=total - counts.get(IN_PROGRESS, 0),
