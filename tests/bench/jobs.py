@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
-from tests.bench.job_sides import PLAIN_QUEUE, Stamp, open_ours, open_plain
+from tests.bench.job_sides import Stamp, open_ours, open_plain
 from tests.bench.processes import rss_bytes
 from tests.bench.report import Row, processor, show, verdict
 from tests.servers import clean_environment, stop
@@ -25,6 +25,7 @@ from tests.servers import clean_environment, stop
 from sitebrook.db import embedded
 from sitebrook.db.engine import Database
 from sitebrook.db.migrate import migrate
+from sitebrook.jobs.crawling import CRAWL
 from sitebrook.jobs.job import NewJob
 from sitebrook.jobs.procrastinate_engine import ProcrastinateEngine
 
@@ -163,7 +164,7 @@ async def _measure_cancel(
 async def _measure_idle(url: str, database: Database) -> float:
     """Megabytes of the process that an operator starts, a while after it has."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sitebrook", "worker", "--queues", PLAIN_QUEUE],
+        [sys.executable, "-m", "sitebrook", "worker", "--queues", CRAWL],
         env={**clean_environment(), "DATABASE_URL": url},
         stdout=subprocess.DEVNULL,
     )

@@ -62,7 +62,9 @@ async def upload_file(
 ) -> FileResponse:
     """Keeps the file as it is; a vector store reads it."""
     form = await read_form(request)
-    upload = form.get("file")
+    upload, *others = form.getall("file", [None])
+    if others:
+        raise InvalidRequest("One request keeps one file; send each by itself.", param="file")
     if not isinstance(upload, UploadFile):
         raise InvalidRequest("The form needs a field 'file' with a file.", param="file")
     new = NewFile(

@@ -27,7 +27,9 @@ _WEB: Final = ("http://", "https://")
 
 
 @click.command("ingest")
-@click.argument("targets", nargs=-1, required=True, type=click.Path(), metavar="PATH|URL...")
+@click.argument(
+    "targets", nargs=-1, required=True, type=click.Path(readable=False), metavar="PATH|URL..."
+)
 @site_option
 @click.option("--prune", is_flag=True, help="Remove documents of files that are gone.")
 @click.option("--sync", is_flag=True, help="Take them in here, without a job.")

@@ -46,19 +46,22 @@ def worker(settings: Settings, queues: str | None, concurrency: int | None) -> N
     )
     if chosen == ():
         raise click.BadParameter("name at least one queue", param_hint="--queues")
-    if concurrency is not None:
-        jobs = dataclasses.replace(settings.jobs, concurrency=concurrency)
-        settings = dataclasses.replace(settings, jobs=jobs)
+    jobs = settings.jobs
+    # The setting is the server's: a worker of its own takes jobs of all queues unless told.
+    jobs = dataclasses.replace(
+        jobs, queues=chosen or (), concurrency=concurrency or jobs.concurrency
+    )
+    settings = dataclasses.replace(settings, jobs=jobs)
     shares = settings.redis.url is not None
     with hold_database(settings, _notify) as held, ProcessLock(held.url, shares=shares):
         _migrate(held.url)
         database = dataclasses.replace(settings.database, url=held.url)
         settings = dataclasses.replace(settings, database=database)
-        uvloop.run(_work(settings, chosen, held))
+        uvloop.run(_work(settings, held))
 
 
-async def _work(settings: Settings, queues: tuple[str, ...] | None, held: HeldDatabase) -> None:
-    async with running_worker(settings, queues, _replace_process) as running:
+async def _work(settings: Settings, held: HeldDatabase) -> None:
+    async with running_worker(settings, _replace_process) as running:
         loop = asyncio.get_running_loop()
         has_heard = False
 
@@ -75,7 +78,9 @@ async def _work(settings: Settings, queues: tuple[str, ...] | None, held: HeldDa
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, hear_signal)
-        click.echo(f"Working on {', '.join(queues or ['all queues'])}; Ctrl-C ends it.")
+        click.echo(
+            f"Working on {', '.join(settings.jobs.queues or ['all queues'])}; Ctrl-C ends it."
+        )
         await running.ended
 
 

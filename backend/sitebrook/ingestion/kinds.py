@@ -122,6 +122,8 @@ def check_kind(content: bytes | None, source: str, media_type: str | None) -> Ki
         what = media_type or PurePath(source).suffix or "unknown"
         message = f"Documents of type {what} are not read; send {READ}."
         raise UnsupportedBody(message, param="content")
+    if content == b"":
+        raise refused("it is empty")
     if said in _NAMED:
         raise refused(f"it is named like {_NAMED[said]} but is none; it is damaged or another file")
     if said in {"text", "csv", "json", "jsonl"} and _HTML_START.match(

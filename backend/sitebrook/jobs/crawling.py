@@ -95,6 +95,7 @@ def crawl_kind(open_tools: OpenTools) -> JobKind[CrawlArguments]:
         name=CRAWL,
         handler=handle,
         arguments=CrawlArguments,
+        queue=CRAWL,
         timeout_s=MOST_TIMEOUT_S,
         max_attempts=_MAX_PARTS,
     )

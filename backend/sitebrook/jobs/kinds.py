@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 from croniter import croniter
 
-from sitebrook.errors import InvalidRequest, ProviderError, RequestError, Unavailable
+from sitebrook.errors import InvalidRequest, ProviderError, RequestError, StartError, Unavailable
 from sitebrook.jobs.context import JobContext
 from sitebrook.jobs.job import NoArguments, Priority
 
@@ -79,6 +79,15 @@ class JobKinds(Mapping[str, JobKind[Any]]):
             if kind.name in self._kinds:
                 raise ValueError(f"two kinds of jobs are named {kind.name}")
             self._kinds[kind.name] = kind
+
+    def check_queues(self, queues: Iterable[str]) -> None:
+        """Raises StartError for a queue that none of them goes to: nothing would be done."""
+        known = sorted({kind.queue for kind in self._kinds.values()})
+        unknown = sorted({*queues} - {*known})
+        if unknown:
+            raise StartError(
+                f"There is no queue '{unknown[0]}'; jobs wait in these: {', '.join(known)}."
+            )
 
     def __getitem__(self, name: str) -> JobKind[Any]:
         return self._kinds[name]

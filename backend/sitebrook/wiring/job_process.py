@@ -31,9 +31,12 @@ class RunningWorker:
 
 @contextlib.asynccontextmanager
 async def running_worker(
-    settings: Settings, queues: tuple[str, ...] | None, replace: Callable[[], object]
+    settings: Settings, replace: Callable[[], object]
 ) -> AsyncGenerator[RunningWorker]:
-    """A worker of a process that only runs jobs, for the length of a block."""
+    """A worker of a process that only runs jobs, for the length of a block.
+
+    It takes jobs of the queues in the settings. Raises StartError for one that there is not.
+    """
     redis = RedisConnection(settings.redis) if settings.redis.url else None
     log = RedisLog(redis, settings.events) if redis else RingLog(settings.events)
     async with contextlib.AsyncExitStack() as open_things:
@@ -43,7 +46,7 @@ async def running_worker(
         options = WorkerOptions(
             concurrency=settings.jobs.concurrency,
             drain_s=settings.server.drain_s,
-            queues=queues,
+            queues=settings.jobs.queues or None,
             replace=replace,
         )
         worker = jobs.worker(options)

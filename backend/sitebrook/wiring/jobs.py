@@ -28,9 +28,13 @@ OpenParts = Callable[[], "Awaitable[Parts]"]
 
 
 def build_jobs(settings: Settings, log: EventLog, open_parts: OpenParts) -> ProcrastinateEngine:
-    """The engine over the configured database; handlers get the parts when they need them."""
+    """The engine over the configured database; handlers get the parts when they need them.
+
+    Raises StartError for a queue in the settings that there is not.
+    """
     connections = Connections(settings.database.url or "", size=_CONNECTIONS)
     kinds = build_kinds(settings, connections, open_parts)
+    kinds.check_queues(settings.jobs.queues)
     return ProcrastinateEngine(connections, kinds, settings.jobs, log)
 
 

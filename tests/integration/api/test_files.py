@@ -186,3 +186,8 @@ def test_a_strange_purpose_has_no_files(api: Api, client: openai.OpenAI) -> None
     for purpose in ("%00", "fine-tune", "%F0%9F%98%80"):
         reply = api.send("GET", f"{_PATH}?purpose={purpose}", None, api.site.server)
         assert (reply.status, reply.json["data"]) == (200, [])
+
+
+def test_two_files_in_one_request_are_refused(api: Api) -> None:
+    reply = _send(api, _FILE, ("file", "b.md", b"# B"), _PURPOSE)
+    assert_is_error(reply, 400, param="file")

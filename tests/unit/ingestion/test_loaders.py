@@ -133,7 +133,7 @@ def test_joiners_stay_where_they_have_a_meaning() -> None:
     [
         (RawDocument("a.md", b"a\0b"), InvalidRequest, "NUL"),
         (RawDocument("a.md", b"ab\xff"), InvalidRequest, "byte 2 .* UTF-8; save it as UTF-8"),
-        (RawDocument("a.md", b""), InvalidRequest, "no text"),
+        (RawDocument("a.md", b""), InvalidRequest, "it is empty"),
         (RawDocument("a.md", "\u200b \n"), InvalidRequest, "no text"),
         (RawDocument("a.html", "<script>x</script>"), InvalidRequest, "no text"),
         (RawDocument("a.py", b"x"), UnsupportedBody, r"type \.py"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from sitebrook.errors import InvalidRequest, ProviderError, Unavailable
+from sitebrook.errors import InvalidRequest, ProviderError, StartError, Unavailable
 from sitebrook.jobs.job import NoArguments, to_json
 from sitebrook.jobs.kinds import JobKind, JobKinds, last_moment, pause_before_retry
 
@@ -103,3 +103,11 @@ def test_the_last_moment_of_cron_is_not_after_now(now: datetime, moment: datetim
 )
 def test_json_for_postgres_has_no_nul(value: object, encoded: bytes) -> None:
     assert to_json(value) == encoded
+
+
+def test_a_queue_that_no_kind_goes_to_is_named() -> None:
+    kinds = JobKinds([kind("a"), kind("b", queue="slow")])
+    kinds.check_queues(("default", "slow"))
+    kinds.check_queues(())
+    with pytest.raises(StartError, match=r"no queue 'slwo'.*default, slow"):
+        kinds.check_queues(("default", "slwo"))
