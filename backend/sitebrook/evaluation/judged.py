@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,6 +13,7 @@ from sitebrook.errors import InvalidRequest
 CORPUS: Final = "corpus.jsonl"
 QUESTIONS: Final = "queries.jsonl"
 JUDGEMENTS: Final = "qrels.tsv"
+_COLUMNS: Final = 3
 _TREC_COLUMNS: Final = 4
 
 
@@ -46,9 +47,9 @@ def read_set(folder: Path) -> JudgedSet:
     A question without a relevant document is left out. Raises InvalidRequest for what cannot be
     read, and for judgements of documents that the corpus does not have.
     """
-    questions = {_field(row, "id"): _field(row, "text") for row in _rows(folder / QUESTIONS)}
+    questions = _read_questions(folder / QUESTIONS)
     relevant: dict[str, dict[str, int]] = {}
-    for question, document, grade in _judgements(folder / JUDGEMENTS):
+    for question, document, grade in _judgements(folder / JUDGEMENTS, questions):
         if grade > 0 and question in questions:
             relevant.setdefault(question, {})[document] = grade
     if not relevant:
@@ -63,6 +64,16 @@ def read_set(folder: Path) -> JudgedSet:
     place = folder.resolve()
     asked = {name: questions[name] for name in relevant}
     return JudgedSet(place.name, documents, asked, relevant, str(place))
+
+
+def _read_questions(file: Path) -> dict[str, str]:
+    questions: dict[str, str] = {}
+    for row in _rows(file):
+        name = _field(row, "id")
+        if name in questions:
+            raise InvalidRequest(f"{file} has the question '{name}' twice; each needs its own id.")
+        questions[name] = _field(row, "text")
+    return questions
 
 
 def _read_corpus(file: Path) -> tuple[JudgedDocument, ...]:
@@ -113,19 +124,29 @@ def _field(row: Mapping[str, Any], name: str) -> str:
     return str(value)
 
 
-def _judgements(file: Path) -> Iterator[tuple[str, str, int]]:
-    """Question, document and grade of each line: three columns, or the four of TREC."""
+def _judgements(file: Path, questions: Container[str]) -> Iterator[tuple[str, str, int]]:
+    """Question, document and grade of each line: three columns, or the four of TREC.
+
+    The first line may be a heading, unless it names one of the questions.
+    """
     for number, line in enumerate(_read_lines(file), start=1):
         columns = line.split("\t") if "\t" in line else line.split()
         if len(columns) == _TREC_COLUMNS:
             del columns[1]
+        if not line.strip():
+            continue
+        if len(columns) < _COLUMNS:
+            if number == 1:
+                continue
+            raise InvalidRequest(f"{file}, line {number}, is not question, document and grade.")
+        question, document, grade = columns[:_COLUMNS]
         try:
-            question, document, grade = columns[:3]
             yield question, document, int(float(grade))
-        except ValueError:
-            if number > 1 and line.strip():  # the first line may be a heading
+        except (ValueError, OverflowError):
+            if number > 1 or question in questions:  # else it is a heading
                 raise InvalidRequest(
-                    f"{file}, line {number}, is not question, document and grade."
+                    f"{file}, line {number}: the grade '{grade.strip()}' is no number; 1 says that "
+                    f"the document answers the question, 0 that it does not."
                 ) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,11 +69,12 @@ async def ask_all(
 ) -> Runs:
     """Asks every question of the set one after the other; ``texts`` are the site's chunks.
 
-    Raises InvalidRequest when the site has no documents.
+    Raises InvalidRequest when the site has no documents, or none of those that the set judges.
     """
     if not texts:
         raise InvalidRequest("There are no documents to ask about; `sitebrook ingest` adds some.")
     runs = Runs(_to_documents(texts, judged))
+    _check_judged(judged, set(runs.documents.values()))
     ids = [one.chunk_id for one in texts]
     split = await asyncio.to_thread(SplitBm25, ids, [one.text for one in texts])
     # Loads what the searches of a process share, which else the first question would pay for.
@@ -92,6 +93,17 @@ async def ask_all(
         runs.note(name, _to_rankings(ranking, by_words))
         on_question(done, len(judged.questions))
     return runs
+
+
+def _check_judged(judged: JudgedSet, known: Set[str]) -> None:
+    """Raises InvalidRequest when none of the judged documents is known: all would be 0."""
+    wanted = {document for documents in judged.relevant.values() for document in documents}
+    if not wanted & known:
+        raise InvalidRequest(
+            f"The site has none of the {len(wanted):,} judged documents: the set says "
+            f"'{min(wanted)}', the site has '{min(known)}'. Choose the site with --site, or name "
+            f"the documents as the site does."
+        )
 
 
 def _with_rest(timings_ms: Mapping[str, float], all_ms: float) -> dict[str, float]:
@@ -125,10 +137,10 @@ def _to_documents(texts: Sequence[ChunkText], judged: JudgedSet) -> dict[str, st
 
 
 def _names(one: ChunkText) -> Iterator[str]:
-    """What a set may call the document: source, id, address, or how a path of it ends."""
+    """What a set may call the document: source, id, address, or how its source ends."""
     yield from (one.source, one.document_id)
     if one.url is not None:
         yield one.url
     for at, character in enumerate(one.source):
-        if character == "/":
+        if character in "/:":
             yield one.source[at + 1 :]

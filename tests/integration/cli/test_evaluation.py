@@ -106,6 +106,10 @@ def test_a_measure_below_its_bar_ends_with_3(
     assert done.returncode == 3
     assert done.stderr.splitlines() == ["Below the bar: ndcg@10 is 0.833, not 0.9."]
     assert "1 judged documents are not among them and count as not found: bells.md\n" in done.stdout
+    (judged / "qrels.tsv").write_text("q0-0\tother.md\t1\n", "utf-8")
+    status, message = refusal("eval", judged, **env)
+    assert status == 1
+    assert "has none of the 1 judged documents: the set says 'other.md'" in message
 
 
 def test_a_weight_that_is_no_better_is_not_saved(

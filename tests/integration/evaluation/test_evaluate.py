@@ -115,22 +115,26 @@ async def test_a_sites_documents_are_named_by_path_address_or_id(
         RawDocument("/srv/docs/prices.md", "A unicorn costs 4711 ducats a year.", "text/plain"),
         RawDocument("b", "The stable opens at seven.", "text/plain", url="https://example.com/b"),
         RawDocument("c", "Unicorns eat hay and oats.", "text/plain"),
+        RawDocument("demo:tails.md", "Long tails sway.", "text/plain"),
     ]
     ids = [(await measured.ingester.ingest_document(site, one)).document_id for one in raw]
     judged = JudgedSet(
         name="own",
         documents=(),
-        questions={"q1": "unicorn cost ducats", "q2": "stable opens", "q3": "hay", "q4": "zebra"},
+        questions={"q1": "unicorn cost ducats", "q2": "stable opens", "q3": "hay", "q4": "tails"},
         relevant={
             "q1": {"docs/prices.md": 1},
             "q2": {"https://example.com/b": 1},
             "q3": {ids[2]: 1},
-            "q4": {"zebras.md": 1},
+            "q4": {"tails.md": 1, "zebras.md": 1},
         },
     )
     found = await run(measured, judged, site.id)
-    assert found.measures["keywords"]["recall@5"] == 0.75
+    assert found.measures["keywords"]["recall@5"] == 0.875
     assert (found.unknown, found.unknown_names) == (1, ("zebras.md",))
+    foreign = replace(judged, questions={"q4": "tails"}, relevant={"q4": {"zebras.md": 1}})
+    with pytest.raises(InvalidRequest, match=r"none of the 1 judged documents.*'zebras.md'"):
+        await run(measured, foreign, site.id)
 
 
 async def test_a_site_without_documents_cannot_be_measured(

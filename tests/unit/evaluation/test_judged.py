@@ -50,6 +50,9 @@ def test_the_judgements_may_be_those_of_trec(tmp_path: Path) -> None:
         ({"queries": '{"id": "q1"}\n', "qrels": ""}, "needs a field 'text'"),
         ({"queries": QUERIES, "qrels": "q9\ta\t1\n"}, "judges none of the questions"),
         ({"queries": QUERIES, "qrels": "q1\ta\t1\nq1\ta\n"}, "line 2, is not question"),
+        ({"queries": QUERIES, "qrels": "q1\ta\tfoo\n"}, "line 1: the grade 'foo' is no number"),
+        ({"queries": QUERIES, "qrels": "id\td\tg\nq1\ta\tinf\n"}, "line 2: the grade 'inf'"),
+        ({"queries": QUERIES + QUERIES, "qrels": "q1\ta\t1\n"}, "the question 'q1' twice"),
         (
             {"queries": QUERIES, "qrels": "q1\tc\t1\n", "corpus": '{"id": "a", "text": ""}'},
             "judges 'c', which corpus.jsonl does not have",
