@@ -248,8 +248,8 @@ HOSTILE: Final[dict[str, Hostile]] = {
     "text named as PDF": Hostile(lambda: b"only text", "named like a PDF but is none", "a.pdf"),
     "text named as a book": Hostile(lambda: b"only text", "named like an EPUB book", "a.epub"),
     "RTF named as Word": Hostile(lambda: b"{\\rtf1 text}", "an RTF document", "a.docx"),
-    "nothing": Hostile(lambda: b"", "no text"),
-    "nothing, named as PDF": Hostile(lambda: b"", "none", "a.pdf"),
+    "nothing": Hostile(lambda: b"", "empty"),
+    "nothing, named as PDF": Hostile(lambda: b"", "empty", "a.pdf"),
     "only spaces and invisible characters": Hostile(
         lambda: " \n\u200b\ufeff\u202e\U000e0041".encode(), "no text"
     ),

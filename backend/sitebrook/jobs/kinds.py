@@ -18,6 +18,7 @@ from sitebrook.jobs.job import NoArguments, Priority
 
 MOST_TIMEOUT_S: Final = 1800.0
 DEFAULT_QUEUE: Final = "default"
+_CRON_FIELDS: Final = 5  # a sixth one is for seconds
 
 A_contra = TypeVar("A_contra", bound=msgspec.Struct, contravariant=True)
 A = TypeVar("A", bound=msgspec.Struct)
@@ -120,13 +121,15 @@ def pause_before_retry(error: Exception, failures: int, *, first_s: float, most_
 
 
 def last_moment(cron: str, now: datetime) -> datetime:
-    """The last moment of a cron expression of five fields that is not after ``now``."""
-    return _last_moment(cron, now.replace(second=0, microsecond=0))
+    """The last moment of a cron expression that is not after ``now``."""
+    has_seconds = len(cron.split()) > _CRON_FIELDS
+    whole = now.replace(microsecond=0)
+    return _last_moment(cron, whole if has_seconds else whole.replace(second=0))
 
 
 @functools.lru_cache(maxsize=100)
-def _last_moment(cron: str, minute: datetime) -> datetime:
+def _last_moment(cron: str, now: datetime) -> datetime:
     # Asked for each second for all kinds: croniter takes 0.2 ms, in which no stream goes on.
-    found: datetime = croniter(cron, minute).get_prev(datetime)
+    found: datetime = croniter(cron, now).get_prev(datetime)
     following: datetime = croniter(cron, found).get_next(datetime)
-    return following if following <= minute else found
+    return following if following <= now else found

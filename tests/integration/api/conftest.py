@@ -21,7 +21,7 @@ EARLY_START_S = 1.0
 KEEP_ALIVE_S = 0.3
 _CONFIG = """
 [jobs]
-queues = ["default"]
+queues = ["default", "crawl"]
 
 [server]
 early_start_s = {early_start_s}

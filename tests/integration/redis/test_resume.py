@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.commands import wait_until
-from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.redis_server import RedisServer
 from tests.integration.redis.asking import send
 from tests.integration.resuming import Stream, ask, resume, until_shared
 from tests.servers import RunningServer, running_server
@@ -88,19 +88,9 @@ def _running_pair(database_url: str, redis: RedisServer, folder: Path) -> Iterat
         pair.close()
 
 
-@pytest.fixture(scope="module")
-def pair(
-    session_database_url: str, needs_redis: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pair]:
-    """Servers that share a Redis, for tests that leave them running."""
-    folder = tmp_path_factory.mktemp("pair")
-    with running_redis() as redis, _running_pair(session_database_url, redis, folder) as running:
-        yield running
-
-
 @pytest.fixture
-def mortal_pair(database_url: str, redis_server: RedisServer, tmp_path: Path) -> Iterator[Pair]:
-    """As ``pair``, of which a test may end one."""
+def pair(database_url: str, redis_server: RedisServer, tmp_path: Path) -> Iterator[Pair]:
+    """Servers that share a Redis and a database of their own; a test may end one."""
     with _running_pair(database_url, redis_server, tmp_path) as running:
         yield running
 
@@ -137,8 +127,8 @@ def test_an_answer_is_stopped_from_another_server(pair: Pair) -> None:
     assert pair.stored(answer)["status"] == "interrupted"
 
 
-def test_a_killed_server_leaves_one_error_and_an_interrupted_message(mortal_pair: Pair) -> None:
-    pair = mortal_pair
+def test_a_killed_server_leaves_one_error_and_an_interrupted_message(pair: Pair) -> None:
+    pair = pair
     answer = pair.ask()
     answer.read(10)
     reader = pair.resume(pair.second, answer)
@@ -157,8 +147,8 @@ def test_a_killed_server_leaves_one_error_and_an_interrupted_message(mortal_pair
     assert (stored["status"], stored["content"]) == ("interrupted", late.text)
 
 
-def test_a_server_that_stops_tells_readers_elsewhere(mortal_pair: Pair) -> None:
-    pair = mortal_pair
+def test_a_server_that_stops_tells_readers_elsewhere(pair: Pair) -> None:
+    pair = pair
     answer = pair.ask()
     answer.read(5)
     reader = pair.resume(pair.second, answer)
