@@ -6,7 +6,9 @@ Each is stopped by its own process id when the block ends, and its files go with
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import secrets
 import shlex
 import shutil
 import socket
@@ -18,12 +20,14 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sitebrook.settings import well_known_names
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 _START_S = 60
 _STOP_S = 20
+_MARK_S = 10
 
 
 class NotStarted(Exception):
@@ -49,6 +53,34 @@ class RunningServer:
     def log(self) -> str:
         """What it has written to standard error so far."""
         return (self.data_dir / "log").read_text("utf-8", "replace")
+
+    @property
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The lines of its log that are whole."""
+        whole, _, _ = self.log.rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+
+    def errors(self, secret_key: str) -> list[dict[str, Any]]:
+        """The log's lines of failures of the server, up to now.
+
+        The log is written behind the answers but in their order: a question marks the place.
+        """
+        mark = f"mark-{secrets.token_hex(8)}"
+        asked = {"model": "mock", "messages": [{"role": "user", "content": "Hello?"}]}
+        headers = {"authorization": f"Bearer {secret_key}", "x-request-id": mark}
+        request = urllib.request.Request(
+            f"{self.url}/v1/chat/completions",
+            json.dumps({**asked, "retrieval": {"off": True}, "store": False}).encode(),
+            {**headers, "content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=_MARK_S):
+            deadline = time.monotonic() + _MARK_S
+        while True:
+            lines = self.log_lines
+            if any(line.get("request_id") == mark for line in lines):
+                return [line for line in lines if line["level"] in {"error", "critical"}]
+            assert time.monotonic() < deadline, "the question was not logged"
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager

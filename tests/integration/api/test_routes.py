@@ -233,7 +233,7 @@ async def test_a_provider_that_rests_is_shown_and_refuses_at_once(api: Api) -> N
     assert (await health(api, "fragile"))[0] == "ok"
 
     async def are_logged() -> bool:
-        changes = [one["state"] for one in log_of(api) if one.get("state")]
+        changes = [one["state"] for one in api.server.log_lines if one.get("state")]
         return changes == ["open", "half_open", "closed"]
 
     assert await apoll(are_logged, timeout_s=2)
@@ -286,7 +286,7 @@ async def test_failed_attempts_are_logged_without_the_upstreams_text(api: Api) -
     async def read() -> list[dict[str, object]]:
         return [
             one
-            for one in log_of(api)
+            for one in api.server.log_lines
             if one.get("request_id") == request_id and "upstream_model" in one
         ]
 
@@ -294,9 +294,3 @@ async def test_failed_attempts_are_logged_without_the_upstreams_text(api: Api) -
     assert (line["provider"], line["upstream_model"]) == ("first", "case")
     assert (line["outcome"], line["status"]) == ("refused", 401)
     assert SECRET not in api.server.log
-
-
-def log_of(api: Api) -> list[dict[str, object]]:
-    """The lines that the server has logged whole."""
-    whole, _, _ = api.server.log.rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
