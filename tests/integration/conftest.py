@@ -1,14 +1,31 @@
-"""A real Redis for the tests that ask for one."""
+"""What many of these tests ask for: a site, a fake website, a real Redis."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.factories import make_site
 from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.website import FakeWebsite
 
+from sitebrook.access.sites import Site
+from sitebrook.db.engine import Database
 from sitebrook.db.redis import RedisConnection
 from sitebrook.settings import RedisSettings
+
+
+@pytest.fixture
+async def site(database: Database) -> Site:
+    """The only site of the database."""
+    return await make_site(database)
+
+
+@pytest.fixture
+async def website() -> AsyncIterator[FakeWebsite]:
+    """A website without a page yet."""
+    async with FakeWebsite() as served:
+        yield served
 
 
 @pytest.fixture

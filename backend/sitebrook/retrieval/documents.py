@@ -25,8 +25,9 @@ from sqlalchemy import (
 from sitebrook.db.engine import Database
 from sitebrook.ids import is_id
 from sitebrook.retrieval.knowledge import count_up
+from sitebrook.retrieval.locking import lock_knowledge
 from sitebrook.retrieval.stored_postings import Scope, write_removed
-from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
+from sitebrook.retrieval.tables import chunk, document, document_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,6 @@ async def prune(
 
 
 async def _delete(database: Database, site_id: str, condition: ColumnElement[bool]) -> int:
-    lock = select(knowledge.c.version).where(knowledge.c.site_id == site_id).with_for_update()
     mine = document.c.site_id == site_id
     numbers = (
         select(chunk.c.number)
@@ -172,7 +172,7 @@ async def _delete(database: Database, site_id: str, condition: ColumnElement[boo
         .where(mine, condition)
     )
     async with database.begin() as connection:
-        await connection.execute(lock)
+        await lock_knowledge(connection, site_id)
         gone = list((await connection.execute(numbers)).scalars())
         removed = (await connection.execute(delete(document).where(mine, condition))).rowcount
         if removed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from sqlalchemy import Row, case, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
@@ -19,6 +19,7 @@ from sitebrook.ids import new_id
 from sitebrook.retrieval.embedder import Vectors
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.indexing import UnindexedChunk
+from sitebrook.retrieval.locking import lock_knowledge
 from sitebrook.retrieval.postings import MAX_CHUNKS, Postings
 from sitebrook.retrieval.stored_postings import Scope, join_due, write_postings
 from sitebrook.retrieval.tables import chunk, document, document_version, knowledge
@@ -170,10 +171,11 @@ async def _lock(
 ) -> Row[Any]:
     """The site's row; other writers of the site wait until the transaction ends."""
     first = next(iter(vectors))
-    values = {"site_id": site_id, "embedder": first, "keyword_format": WORDS_FORMAT}
-    await connection.execute(insert_or(knowledge).values(values).on_conflict_do_nothing())
-    query = select(knowledge).where(knowledge.c.site_id == site_id).with_for_update()
-    found = (await connection.execute(query)).one()
+    found = await lock_knowledge(connection, site_id)
+    if found is None:
+        values = {"site_id": site_id, "embedder": first, "keyword_format": WORDS_FORMAT}
+        await connection.execute(insert_or(knowledge).values(values).on_conflict_do_nothing())
+        found = cast("Row[Any]", await lock_knowledge(connection, site_id))
     if found.embedder not in vectors:
         raise EmbedderSwitched(
             f"The site's documents are embedded by {found.embedder}, not by {first}; "

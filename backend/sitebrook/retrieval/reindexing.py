@@ -19,6 +19,7 @@ from sitebrook.errors import Unavailable
 from sitebrook.retrieval.indexer import Indexer
 from sitebrook.retrieval.indexing import UnindexedChunk
 from sitebrook.retrieval.knowledge import to_indexed_text
+from sitebrook.retrieval.locking import lock_knowledge
 from sitebrook.retrieval.postings import Numbers, Postings
 from sitebrook.retrieval.stored_postings import (
     Scope,
@@ -70,7 +71,7 @@ async def _reindex(database: Database, indexer: Indexer, scope: Scope) -> int:
 async def _begin(database: Database, scope: Scope) -> bool:
     """Whether there is anything to do; postings of other words are gone."""
     async with database.begin() as connection:
-        row = await _lock(connection, scope)
+        row = await lock_knowledge(connection, scope.site_id)
         if row is None or (row.keyword_version == row.version and not _is_old(row)):
             return False
         if _is_old(row):
@@ -102,7 +103,7 @@ async def _write(database: Database, indexer: Indexer, scope: Scope, numbers: Nu
         parts.append(await indexer.index(_to_unindexed(rows)))
     made = await indexer.join(parts)
     async with database.begin() as connection:
-        await _lock(connection, scope)
+        await lock_knowledge(connection, scope.site_id)
         known = await load_numbers(connection, scope)
         if np.intersect1d(known, made.numbers).size:
             return 0  # another process was taken to be dead and was not
@@ -141,7 +142,7 @@ def _to_unindexed(rows: Sequence[Any]) -> list[UnindexedChunk]:
 async def _finish(database: Database, scope: Scope) -> bool:
     """Whether every chunk has postings; then they count as the version's."""
     async with database.begin() as connection:
-        row = await _lock(connection, scope)
+        row = await lock_knowledge(connection, scope.site_id)
         if row is None:
             return True
         known = await load_numbers(connection, scope)
@@ -154,11 +155,6 @@ async def _finish(database: Database, scope: Scope) -> bool:
         version = row.version + 1
         await _set(connection, scope, version=version, keyword_version=version)
     return True
-
-
-async def _lock(connection: AsyncConnection, scope: Scope) -> Row[Any] | None:
-    query = select(knowledge).where(knowledge.c.site_id == scope.site_id).with_for_update()
-    return (await connection.execute(query)).first()
 
 
 async def _set(connection: AsyncConnection, scope: Scope, **values: int) -> None:

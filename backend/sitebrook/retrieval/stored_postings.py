@@ -18,6 +18,7 @@ from sitebrook.db.connect import conflict, is_conflict, is_connection_failure, n
 from sitebrook.db.engine import Database
 from sitebrook.errors import Unavailable, WorkFailed
 from sitebrook.retrieval.indexer import Indexer
+from sitebrook.retrieval.locking import keep_holder
 from sitebrook.retrieval.postings import ARRAYS, MAX_CHUNKS, Numbers, Postings, to_postings
 from sitebrook.retrieval.tables import holder, postings
 
@@ -285,6 +286,7 @@ async def _join(
     if forgets:
         joined = replace(joined, removed=np.intersect1d(joined.removed, known).astype(np.uint32))
     async with database.begin() as connection:
+        await keep_holder(connection, scope.site_id)
         # Whoever comes second finds nothing to lock and leaves.
         locked = select(postings.c.id).where(postings.c.id.in_(ids)).order_by(postings.c.id)
         found = (await connection.execute(locked.with_for_update(skip_locked=True))).all()

@@ -20,6 +20,7 @@ from sitebrook.db.locks import try_lock
 from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.retrieval.embedder import Embedder
 from sitebrook.retrieval.knowledge import count_up, dimension_changed, to_indexed_text
+from sitebrook.retrieval.locking import lock_knowledge
 from sitebrook.retrieval.tables import chunk, document, embedding, holder, knowledge
 from sitebrook.retrieval.vector_indexes import tend_indexes
 from sitebrook.retrieval.vector_rows import remove_unused, write_vectors
@@ -140,7 +141,7 @@ async def _list_holders(database: Database, site_id: str) -> list[str]:
 
 async def _stop(database: Database, site_id: str) -> str | None:
     async with database.begin() as connection:
-        row = await _lock(connection, site_id)
+        row = await lock_knowledge(connection, site_id)
         if row is None or row.next_embedder is None:
             return None
         await _set(connection, site_id, next_embedder=None)
@@ -151,7 +152,7 @@ async def _stop(database: Database, site_id: str) -> str | None:
 async def _begin(database: Database, site_id: str, target: str) -> str:
     """The site's embedder at this moment; the switch is noted unless it is the target already."""
     async with database.begin() as connection:
-        row = _check_begin(await _lock(connection, site_id), target)
+        row = _check_begin(await lock_knowledge(connection, site_id), target)
         if row.embedder != target:
             await _set(connection, site_id, next_embedder=target)
     return str(row.embedder)
@@ -204,7 +205,7 @@ async def _check_target(
     connection: AsyncConnection, site_id: str, target: str, dimension: int
 ) -> None:
     """Keeps writers of the site away until the transaction ends, as chunks must not vanish."""
-    row = await _lock(connection, site_id)
+    row = await lock_knowledge(connection, site_id)
     if row is None or row.next_embedder != target:
         raise InvalidRequest("The switch was stopped, or its site was deleted.")
     query = select(func.vector_dims(embedding.c.vector)).where(
@@ -226,7 +227,7 @@ async def _build_indexes(database: Database) -> None:
 async def _finish(database: Database, site_id: str, target: str) -> bool:
     """Whether the site was switched: not when a chunk came meanwhile that has no new vector."""
     async with database.begin() as connection:
-        row = await _lock(connection, site_id)
+        row = await lock_knowledge(connection, site_id)
         if row is None or row.next_embedder != target:
             raise InvalidRequest("The switch was stopped, or its site was deleted.")
         missing = _missing(site_id, target).with_only_columns(chunk.c.id).limit(1)
@@ -265,11 +266,6 @@ async def _count(database: Database, site_id: str, target: str) -> tuple[int, in
     async with database.begin() as connection:
         total = (await connection.execute(chunks)).scalar_one()
         return total, (await connection.execute(vectors)).scalar_one()
-
-
-async def _lock(connection: AsyncConnection, site_id: str) -> Row[Any] | None:
-    query = select(knowledge).where(knowledge.c.site_id == site_id).with_for_update()
-    return (await connection.execute(query)).first()
 
 
 async def _set(connection: AsyncConnection, site_id: str, **values: str | None) -> None:

@@ -1,20 +1,10 @@
-"""A site with documents, and a mock that takes its time."""
+"""A folder of documents, and a mock that takes its time."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.factories import make_site
-
-from sitebrook.access.sites import Site
-from sitebrook.db.engine import Database
-
-
-@pytest.fixture
-async def site(database: Database) -> Site:
-    """The only site of the database."""
-    return await make_site(database)
 
 
 @pytest.fixture

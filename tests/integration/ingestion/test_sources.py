@@ -12,11 +12,6 @@ from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import delete_source, find_source, save_source
 
 
-@pytest.fixture
-async def site(database: Database) -> Site:
-    return await make_site(database)
-
-
 async def test_another_sites_website_is_not_found(database: Database, site: Site) -> None:
     other = await make_site(database, name="Other")
     source = await save_source(database, site.id, "example.com")

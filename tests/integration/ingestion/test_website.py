@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
-from tests.factories import make_site as make_database_site
 from tests.fakes.website import ODD, FakeWebsite, Page, html, make_site
 from tests.integration.ingestion.crawling import Crawler
 
 from sitebrook.access.sites import Site
-from sitebrook.compute.pool import ComputePool
 from sitebrook.db.engine import Database
 from sitebrook.db.locks import try_lock
 from sitebrook.errors import Unavailable
@@ -27,30 +24,6 @@ from sitebrook.ingestion.website.sources import (
     list_sources,
     save_source,
 )
-from sitebrook.settings import ComputeSettings
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[ComputePool]:
-    opened = ComputePool(ComputeSettings(children=1))
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
-async def site(database: Database) -> Site:
-    return await make_database_site(database)
-
-
-@pytest.fixture
-async def website() -> AsyncIterator[FakeWebsite]:
-    async with FakeWebsite() as served:
-        yield served
-
-
-@pytest.fixture
-def crawler(database: Database, pool: ComputePool, site: Site, website: FakeWebsite) -> Crawler:
-    return Crawler(database, pool, site, website)
 
 
 def expected_paths() -> set[str]:

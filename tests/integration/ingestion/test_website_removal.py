@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.factories import make_site
 from tests.fakes.website import FakeWebsite, Page, html
 from tests.integration.ingestion.crawling import Crawler
 
@@ -20,30 +18,6 @@ from sitebrook.ingestion.website.rules import CrawlOptions
 from sitebrook.ingestion.website.sources import delete_source, save_source
 from sitebrook.ingestion.website.websites import CrawlHooks, Websites
 from sitebrook.retrieval.documents import delete_documents, find_sources
-from sitebrook.settings import ComputeSettings
-
-
-@pytest.fixture
-async def pool() -> AsyncIterator[ComputePool]:
-    opened = ComputePool(ComputeSettings(children=1))
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
-async def site(database: Database) -> Site:
-    return await make_site(database)
-
-
-@pytest.fixture
-async def website() -> AsyncIterator[FakeWebsite]:
-    async with FakeWebsite() as served:
-        yield served
-
-
-@pytest.fixture
-def crawler(database: Database, pool: ComputePool, site: Site, website: FakeWebsite) -> Crawler:
-    return Crawler(database, pool, site, website)
 
 
 class Breaking:

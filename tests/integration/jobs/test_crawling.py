@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.factories import make_site
 from tests.fakes.website import FakeWebsite, Page, html
 from tests.integration.jobs.engines import SOON_S, Engine, open_engine
 from tests.integration.retrieval.stored import EMBEDDER, make_document, store
@@ -43,12 +42,6 @@ class Other(HashingEmbedder):
 
 
 @pytest.fixture
-async def website() -> AsyncIterator[FakeWebsite]:
-    async with FakeWebsite() as served:
-        yield served
-
-
-@pytest.fixture
 async def engine(database: Database, website: FakeWebsite) -> AsyncIterator[Engine]:
     pool = ComputePool(ComputeSettings(children=1))
     embedders = SiteEmbedders(database, EMBEDDER, Other())
@@ -74,11 +67,6 @@ async def engine(database: Database, website: FakeWebsite) -> AsyncIterator[Engi
         opened.append(engine)
         yield engine
     await pool.aclose()
-
-
-@pytest.fixture
-async def site(database: Database) -> Site:
-    return await make_site(database)
 
 
 @pytest.fixture

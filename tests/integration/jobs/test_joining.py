@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 from sqlalchemy import text
-from tests.factories import make_site
 from tests.integration.jobs.engines import Engine, open_engine
 from tests.integration.retrieval.indexed import check_index, count_rows
 from tests.integration.retrieval.stored import EMBEDDER, INDEXER, make_document, store
@@ -32,11 +31,6 @@ async def engine(database: Database) -> AsyncIterator[Engine]:
     async with open_engine(database, [join_kind(open_tools), join_due_kind(open_tools)]) as engine:
         opened.append(engine)
         yield engine
-
-
-@pytest.fixture
-async def site(database: Database) -> Site:
-    return await make_site(database)
 
 
 async def store_large(database: Database, site: Site, source: str) -> None:
