@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -11,7 +10,7 @@ import click
 
 from sitebrook.access.keys import Key, NewKey, Role, create_key, list_keys, revoke_key
 from sitebrook.access.sites import NewSite, Site, create_site, list_sites
-from sitebrook.cli.session import choose_site, open_database, open_parts
+from sitebrook.cli.session import choose_site, open_database, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.db.migrate import migrate, migration_status
 from sitebrook.settings import Settings
@@ -46,7 +45,7 @@ def create_site_command(settings: Settings, **options: Any) -> None:
         greeting=options["greeting"],
         starters=tuple(options["starters"]),
     )
-    site, secret, publishable = asyncio.run(_create_site(settings, new))
+    site, secret, publishable = run_command(_create_site(settings, new))
     click.echo(f"Site          {site.name} ({site.id})")
     click.echo(f"Secret key    {secret.value}")
     click.echo(f"Publishable   {publishable.value}")
@@ -73,7 +72,7 @@ def list_sites_command(settings: Settings) -> None:
 
     rows = [
         (site.id, site.name, site.model, site.language, ", ".join(site.allowed_origins))
-        for site in asyncio.run(read())
+        for site in run_command(read())
     ]
     click.echo(to_table(("ID", "NAME", "MODEL", "LANGUAGE", "ORIGINS"), rows))
 
@@ -103,7 +102,7 @@ def create_key_command(settings: Settings, site_name: str | None, role: Role, na
             async with parts.database.begin() as connection:
                 return await create_key(connection, site.id, role, name=name)
 
-    click.echo(asyncio.run(create()).value)
+    click.echo(run_command(create()).value)
 
 
 @key_group.command("list")
@@ -127,7 +126,7 @@ def list_keys_command(settings: Settings, site_name: str | None) -> None:
             _day(key.created_at),
             _day(key.revoked_at),
         )
-        for key in asyncio.run(read())
+        for key in run_command(read())
     ]
     click.echo(to_table(("ID", "ROLE", "KEY", "NAME", "CREATED", "REVOKED"), rows))
 
@@ -142,7 +141,7 @@ def revoke_key_command(settings: Settings, key: str) -> None:
         async with open_parts(settings) as parts, parts.database.begin() as connection:
             return await revoke_key(connection, key)
 
-    revoked = asyncio.run(revoke())
+    revoked = run_command(revoke())
     click.echo(f"Revoked {revoked.id} ({revoked.prefix}…).")
 
 

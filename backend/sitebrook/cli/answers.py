@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,7 +11,7 @@ import click
 from sitebrook.chat.citations import Citation
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.explanation import to_explanation, to_searched
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.embed import Sitebrook
 from sitebrook.providers.protocol import PromptMessage
 from sitebrook.settings import Settings
@@ -29,7 +28,7 @@ def ask(settings: Settings, question: str, **options: Any) -> None:
     """Answer a question from the site's documents, with its sources."""
     if not question.strip():
         raise click.UsageError("The question is empty.")
-    asyncio.run(_ask(settings, question, options["site_name"], options["model"]))
+    run_command(_ask(settings, question, options["site_name"], options["model"]))
 
 
 async def _ask(settings: Settings, text: str, site_name: str | None, model: str | None) -> None:
@@ -60,7 +59,7 @@ def _print_sources(citations: tuple[Citation, ...]) -> None:
 @click.pass_obj
 def search(settings: Settings, question: str, **options: Any) -> None:
     """Show the passages that a question finds, best first."""
-    asyncio.run(_search(settings, question, options))
+    run_command(_search(settings, question, options))
 
 
 async def _search(settings: Settings, question: str, options: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import json
@@ -12,7 +11,7 @@ from typing import Final
 
 import click
 
-from sitebrook.cli.session import hold_database
+from sitebrook.cli.session import hold_database, run_command
 from sitebrook.doctor.examination import examine
 from sitebrook.doctor.findings import Finding, Level, fail, worst
 from sitebrook.doctor.machine import check_folder
@@ -61,7 +60,7 @@ def _examine(settings: Settings) -> list[Finding]:
             return [*findings, fail("database", str(error), advice)]
         found = dataclasses.replace(settings.database, url=url)
         examined = dataclasses.replace(settings, database=found)
-        findings += asyncio.run(_examine_parts(examined, has_database=has_database))
+        findings += run_command(_examine_parts(examined, has_database=has_database))
     return findings
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import sys
@@ -17,7 +16,7 @@ from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.following import follow_to_end
 from sitebrook.cli.progress import open_bar
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.jobs.following import wait_for_end
 from sitebrook.jobs.job import Job
@@ -55,7 +54,7 @@ def list_command(settings: Settings) -> None:
             for use in uses
         ]
 
-    click.echo(to_table(("EMBEDDER", "CONFIGURED", "LANGUAGES", "SITES"), asyncio.run(read())))
+    click.echo(to_table(("EMBEDDER", "CONFIGURED", "LANGUAGES", "SITES"), run_command(read())))
 
 
 @embedder_group.command("export")
@@ -97,10 +96,10 @@ def switch_command(
     if sum(options.values()) > 1:
         raise click.UsageError("--stop, --sync and --detach exclude each other.")
     if options["stop"]:
-        stopped = asyncio.run(_stop(settings, site_name))
+        stopped = run_command(_stop(settings, site_name))
         click.echo(f"Stopped the switch to {stopped}." if stopped else "No switch is under way.")
         return
-    done = asyncio.run(_switch(settings, name, site_name, options))
+    done = run_command(_switch(settings, name, site_name, options))
     if done is not None:
         click.echo(done)
 

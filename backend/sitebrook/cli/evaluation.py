@@ -17,7 +17,7 @@ from rich.progress import TaskID
 from sitebrook.access.sites import Site
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.progress import open_bar
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.evaluation.collected import collect
 from sitebrook.evaluation.evaluate import Evaluation, Measured, OnProgress, evaluate, fill_site
@@ -53,13 +53,13 @@ def evaluate_command(settings: Settings, folder: Path | None, **options: Any) ->
     if options["collect"]:
         if folder is None:
             raise click.UsageError("--collect needs the FOLDER to write to.")
-        asyncio.run(_collect(settings, folder, options["site_name"]))
+        run_command(_collect(settings, folder, options["site_name"]))
         return
     check_installed()
     bars = check_bars(options["bars"])
     judged = None if folder is None else read_set(folder)
     _check_save(judged, options)
-    measured = asyncio.run(_evaluate(settings, judged, options))
+    measured = run_command(_evaluate(settings, judged, options))
     click.echo(_to_json(measured) if options["as_json"] else "\n".join(_to_lines(measured)))
     if measured.failure is not None:
         click.echo(f"Vectors could not be used: {measured.failure}", err=True)

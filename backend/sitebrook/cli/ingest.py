@@ -14,7 +14,7 @@ from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import leave_to_workers
 from sitebrook.cli.display import open_display
 from sitebrook.cli.following import follow_to_end
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.websites import find_or_add_website, read_website, start_crawl
 from sitebrook.ingestion.folders import find_missing
 from sitebrook.ingestion.ingest import IngestReport
@@ -49,7 +49,7 @@ def ingest(settings: Settings, targets: tuple[str, ...], **options: Any) -> None
     """
     if options["sync"] and options["detach"]:
         raise click.UsageError("--sync and --detach exclude each other.")
-    if not asyncio.run(_ingest(settings, targets, options)):
+    if not run_command(_ingest(settings, targets, options)):
         raise click.exceptions.Exit(1)
 
 

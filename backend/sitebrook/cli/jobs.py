@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import warn_without_worker
 from sitebrook.cli.display import open_display
 from sitebrook.cli.job_notes import to_note, to_outcome, to_progress, to_refusals
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.errors import NotFound, SitebrookError
 from sitebrook.jobs.following import follow
@@ -82,7 +81,7 @@ def show_command(settings: Settings, job_id: str) -> None:
         async with open_parts(settings) as parts:
             return await _find(parts, job_id)
 
-    click.echo(msgspec.json.format(msgspec.json.encode(asyncio.run(read())), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(run_command(read())), indent=2).decode())
 
 
 @jobs_group.command("follow")
@@ -93,7 +92,7 @@ def follow_command(settings: Settings, job_id: str) -> None:
 
     Ends with 1 when the job failed or was cancelled.
     """
-    job = asyncio.run(_follow(settings, job_id))
+    job = run_command(_follow(settings, job_id))
     if job.status is Status.CANCELLED:
         raise SitebrookError(f"{job.id} was cancelled.")
     if job.status is Status.FAILED:
@@ -132,7 +131,7 @@ def cancel_command(settings: Settings, job_id: str) -> None:
             await parts.jobs.cancel(job_id)
             return await _find(parts, job_id)
 
-    found = asyncio.run(cancel())
+    found = run_command(cancel())
     if found.status in ENDED:
         click.echo(f"{found.id} is {found.status}.")
     else:
@@ -150,7 +149,7 @@ def retry_command(settings: Settings, job_id: str) -> None:
             found = await _find(parts, job_id)
             return found, await parts.jobs.retry(job_id)
 
-    found, is_queued = asyncio.run(retry())
+    found, is_queued = run_command(retry())
     if not is_queued:
         raise SitebrookError(
             f"{found.id} is {found.status}; only failed and cancelled jobs can be started anew."
@@ -169,7 +168,7 @@ def _print_page(settings: Settings, site_name: str | None, query: JobQuery) -> N
             async with parts.database.begin() as connection:
                 return page.jobs, {site.id: site.name for site in await list_sites(connection)}
 
-    jobs, names = asyncio.run(read())
+    jobs, names = run_command(read())
     rows = [_to_row(job, names.get(job.site_id or "", _NO_SITE)) for job in jobs]
     click.echo(to_table(_HEAD, rows))
 

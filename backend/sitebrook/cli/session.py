@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +14,23 @@ from sitebrook.access.sites import Site
 from sitebrook.parts import Parts
 from sitebrook.settings import Settings
 from sitebrook.wiring import database, session
+
+_T = TypeVar("_T")
+
+
+def run_command(command: Coroutine[Any, Any, _T]) -> _T:
+    """As ``asyncio.run``; what fails because Ctrl-C ends the command is told as Ctrl-C."""
+    return asyncio.run(_interruptible(command))
+
+
+async def _interruptible(command: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        return await command
+    except Exception as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
+        raise
 
 
 def open_database(settings: Settings) -> AbstractContextManager[str]:

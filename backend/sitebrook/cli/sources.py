@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Final
@@ -13,7 +12,7 @@ import msgspec
 from sitebrook.access.sites import Site
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import leave_to_workers
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.cli.websites import find_website, read_website, start_crawl, to_counts
 from sitebrook.errors import InvalidRequest
@@ -112,7 +111,7 @@ def list_command(settings: Settings, site_name: str | None) -> None:
             site = await choose_site(parts, site_name)
             return await list_sources(parts.database, site.id)
 
-    click.echo(to_table(_HEAD, [_to_row(source) for source in asyncio.run(read())]))
+    click.echo(to_table(_HEAD, [_to_row(source) for source in run_command(read())]))
 
 
 @sources_group.command("show")
@@ -126,7 +125,7 @@ def show_command(settings: Settings, website: str, site_name: str | None) -> Non
         async with open_parts(settings) as parts:
             return await find_website(parts, await choose_site(parts, site_name), website)
 
-    click.echo(msgspec.json.format(msgspec.json.encode(asyncio.run(read())), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(run_command(read())), indent=2).decode())
 
 
 @sources_group.command("pages")
@@ -151,7 +150,7 @@ def pages_command(settings: Settings, website: str, **given: Any) -> None:
                 limit=given["limit"],
             )
 
-    rows = [(page.outcome, page.url, page.reason) for page in asyncio.run(read())]
+    rows = [(page.outcome, page.url, page.reason) for page in run_command(read())]
     click.echo(to_table(_PAGES_HEAD, rows))
 
 
@@ -168,7 +167,7 @@ def remove_command(settings: Settings, website: str, site_name: str | None) -> N
             source = await find_website(parts, site, website)
             return source, await delete_source(parts.database, site.id, source.id)
 
-    source, documents = asyncio.run(remove())
+    source, documents = run_command(remove())
     click.echo(f"{source.url} is removed, with {documents} documents.")
 
 
@@ -191,7 +190,7 @@ def _run(settings: Settings, site_name: str | None, work: _Work) -> None:
         async with open_parts(settings) as parts:
             return await work(parts, await choose_site(parts, site_name))
 
-    if not asyncio.run(run()):
+    if not run_command(run()):
         raise click.exceptions.Exit(1)
 
 

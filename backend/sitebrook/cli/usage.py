@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ import msgspec
 
 from sitebrook.chat.usage import UsageReport, UsageRow, UsageTotals, load_usage, to_query
 from sitebrook.cli.administration import site_option
-from sitebrook.cli.session import choose_site, open_parts
+from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
 from sitebrook.settings import Settings
 
@@ -28,7 +27,7 @@ _HEAD: Final = ("SITE", "MODEL", "PROVIDER", "ANSWERS", "PROMPT", "COMPLETION", 
 @click.pass_obj
 def usage(settings: Settings, site_name: str | None, **options: Any) -> None:
     """Show tokens and costs of stored answers by site, model and provider."""
-    report = asyncio.run(_load(settings, site_name, options))
+    report = run_command(_load(settings, site_name, options))
     click.echo(_to_json(report) if options["as_json"] else _to_text(report))
 
 

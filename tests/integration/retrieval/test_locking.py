@@ -17,8 +17,7 @@ from sitebrook.retrieval.stored_postings import JoinStep, Scope, join_step
 from sitebrook.retrieval.tables import holder, postings
 
 _BLOCKED = sa.text(
-    "SELECT 1 FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
 
 

@@ -33,8 +33,8 @@ def ingesting(installation: Installation, documents: Path) -> Iterator[None]:
         assert b"added" in process.stderr.readline()
         yield
         process.send_signal(signal.SIGINT)
-        process.stderr.read()
-        assert process.wait(30) == 130
+        said = process.stderr.read().decode()
+        assert process.wait(30) == 130, said
 
 
 def test_commands_join_the_database_of_a_running_server(installation: Installation) -> None:
