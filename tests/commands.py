@@ -66,7 +66,7 @@ def _run_command(
     words: list[str], env: dict[str, str], cwd: Path | None, streams: list[Any]
 ) -> None:
     """Becomes the command; only for a process that was made for it."""
-    with open(os.devnull, "rb") as nothing:
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
