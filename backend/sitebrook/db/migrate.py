@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -12,6 +12,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sitebrook.db.connect import first_line, not_answering
 from sitebrook.db.pool import to_psycopg_url
 from sitebrook.errors import StartError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK: Final = 0x51_7E_B0_01
@@ -74,16 +77,22 @@ def to_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-def _upgrade(connection: Connection) -> None:
-    # Imported only here: it takes a tenth of the start of a command.
-    from alembic import command
+def to_config(connection: Connection) -> Config:
+    """Alembic's settings for the revisions of sitebrook over a connection."""
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    # Imported only here: Alembic takes a tenth of the start of a command.
+    from alembic import command
+
+    command.upgrade(to_config(connection), "head")
 
 
 def _status(connection: Connection) -> MigrationStatus:

@@ -18,7 +18,7 @@ from tests.commands import command_environment, refusal, run
 import sitebrook
 from sitebrook.chat.usage import load_usage, to_query
 from sitebrook.db.engine import Database
-from sitebrook.db.migrate import _config, migrate, migration_status
+from sitebrook.db.migrate import migrate, migration_status, to_config
 from sitebrook.db.pool import to_psycopg_url
 from sitebrook.db.tables import metadata
 from sitebrook.errors import StartError
@@ -100,7 +100,7 @@ async def test_answers_from_before_costs_were_kept_are_of_unknown_cost(
 ) -> None:
     engine = sa.create_engine(to_psycopg_url(bare_database_url), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        command.upgrade(_config(connection), "0001")
+        command.upgrade(to_config(connection), "0001")
         connection.execute(sa.text(_OLD_ROWS))
     assert migrate(bare_database_url).is_current
     database = Database(bare_database_url)
@@ -128,7 +128,7 @@ INSERT INTO knowledge (site_id, embedder) VALUES ('site_2', 'e');
 def test_documents_from_before_stores_are_their_sites(bare_database_url: str) -> None:
     engine = sa.create_engine(to_psycopg_url(bare_database_url), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        command.upgrade(_config(connection), "0011")
+        command.upgrade(to_config(connection), "0011")
         connection.execute(sa.text(_OLD_KNOWLEDGE))
     assert migrate(bare_database_url).is_current
     with engine.begin() as connection:
