@@ -6,6 +6,7 @@ Times to the first delta (``first_â€¦``) are in ms, delays of a delta (``delay_â
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from tests.bench.targets import Target
 Figures = dict[str, float]
 _ENDLESS = 1_000_000_000
 _SETTLE_S = 1.0
+_REST_S = 0.005
+_WARMING = 50
 
 
 class NotFinished(Exception):
@@ -155,27 +158,32 @@ class Ground:
 
 async def warm(target: Target, ground: Ground) -> None:
     """Imports, caches and connections are not what is measured."""
-    for _ in range(5):
+    for _ in range(_WARMING):
         await read_one(target.to_request("bench-3-0"), limit_s=ground.plan.limit_s)
     plain = target.to_request(f"bench-{ground.plan.plain_words}-0", stream=False)
     await ask_plain(plain, 2, seconds=0.1, limit_s=ground.plan.limit_s)
 
 
 async def first_byte(targets: Sequence[Target], ground: Ground) -> dict[str, Figures]:
-    """Lone streams of three deltas, one of each target in turn.
+    """Lone streams of three deltas, one of each target in turn, with a rest before each.
 
     Each finds the processor's caches as another left them, as a lone visitor does; a server that
-    is asked without a pause is measured with warm ones, and a fast one the more.
+    is asked without a pause is measured with warm ones, and a fast one the more. The order changes
+    from turn to turn, by chance but alike in every run: what a server does behind a stream's end
+    falls to the next one.
     """
     requests = [target.to_request("bench-3-0") for target in targets]
     meters = [ground.meter(target) for target in targets]
     times: list[list[float]] = [[] for _ in targets]
+    chance = random.Random(0)
     for _ in range(ground.plan.singles):
-        for target, request, own in zip(targets, requests, times, strict=True):
+        for at in chance.sample(range(len(targets)), len(targets)):
+            await asyncio.sleep(_REST_S)
             try:
-                own.append((await read_one(request, limit_s=ground.plan.limit_s)).first_s)
+                one = await read_one(requests[at], limit_s=ground.plan.limit_s)
             except Failed as failure:
-                raise Failed(f"{target.name}: {failure}") from None
+                raise Failed(f"{targets[at].name}: {failure}") from None
+            times[at].append(one.first_s)
     used = [meter.read() for meter in meters]
     all_s = sum(one.server_s for one in used)
     # To one meter the other targets are other programs.

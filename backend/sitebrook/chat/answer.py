@@ -82,7 +82,8 @@ class Answer:
     """A generation that has begun; iterate it once, to the end or until you leave.
 
     It is stored when the events end: as complete when every choice was finished, else as
-    interrupted with the text so far. Without ``sources`` its text is passed on as it is.
+    interrupted with the text so far. ``keep_question`` is called before that, once the first
+    events are on their way. Without ``sources`` its text is passed on as it is.
     """
 
     def __init__(
@@ -91,11 +92,13 @@ class Answer:
         stream: ProviderStream,
         sources: Sources | None,
         writer: TurnWriter,
+        keep_question: Callable[[], None] | None = None,
     ) -> None:
         self.origin = origin
         self._stream = stream
         self._sources = sources
         self._writer = writer
+        self._keep_question = keep_question
         self._choices: dict[int, _Choice] = {}
         self._cited: dict[int, Cited] = {}
         self._finish_reason: str | None = None
@@ -146,7 +149,9 @@ class Answer:
                 if batch and not stream.has_ready:
                     yield batch
                     batch = []
+                    self._store_question()
             is_whole = True
+            self._store_question()
             await self._writer.store(self._to_stored("complete"))
             if self._usage is not None:
                 batch.append(self.origin.account.to_shown(self._usage))
@@ -157,8 +162,14 @@ class Answer:
             raise
         finally:
             if not is_whole:
+                self._store_question()
                 self._writer.put(self._to_stored("interrupted"))
             await self._stream.aclose()
+
+    def _store_question(self) -> None:
+        keep, self._keep_question = self._keep_question, None
+        if keep is not None:
+            keep()
 
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)

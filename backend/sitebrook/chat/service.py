@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -80,11 +81,11 @@ class ChatService:
         opened = await parts.router.open(model, request)
         timings.note_phase("provider", since)
         timings.provider = opened.provider
-        conversation_id = question.conversation_id
+        conversation_id, keep = question.conversation_id, None
         if conversation_id is None and question.is_stored:
             # Not before: a caller that is refused never learns the id of a new conversation.
             conversation_id = new_id("conv")
-            self._keep(question, conversation_id)
+            keep = functools.partial(self._keep, question, conversation_id)
         origin = AnswerOrigin(
             id=answer_id,
             conversation_id=conversation_id,
@@ -101,7 +102,7 @@ class ChatService:
         )
         cites = question.cites and not question.retrieval.is_off
         sources = Sources(linked, question.text) if cites else None
-        return Answer(origin, opened.stream, sources, parts.writer)
+        return Answer(origin, opened.stream, sources, parts.writer, keep)
 
     def _keep(self, question: Question, conversation_id: str) -> None:
         caller = question.caller

@@ -117,3 +117,29 @@ async def test_of_an_answer_that_broke_off_only_what_its_markers_name_is_kept() 
     await events.aclose()
     assert stored[0].status == "interrupted"
     assert [one.quote for one in stored[0].citations] == ["Islands take longer."]
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_the_question_is_kept_once_with_the_first_events_before_the_answer(
+    *, is_left: bool
+) -> None:
+    stored: list[Any] = []
+
+    async def store(turn: Any) -> None:
+        stored.append(turn.status)
+
+    writer: Any = SimpleNamespace(store=store, put=lambda turn: stored.append(turn.status))
+    origin = AnswerOrigin(id="ans_1", conversation_id="conv_1", model="m", provider="p")
+    stream: Any = _ShortStream(Delta(content="a"), Delta(content="b"), Finish(0, "stop"))
+    answer = Answer(origin, stream, None, writer, lambda: stored.append("question"))
+    batches = answer.batches()
+    await anext(batches)
+    assert stored == []
+    if is_left:
+        await batches.aclose()
+        assert stored == ["question", "interrupted"]
+        return
+    await anext(batches)
+    assert stored == ["question"]
+    assert [batch async for batch in batches]
+    assert stored == ["question", "complete"]
