@@ -27,11 +27,11 @@ class Ending:
 
     def on_end(self, listener: Callable[[StreamEnd], None]) -> None:
         """See ``ProviderStream.on_end``."""
-        if self._end is None:
-            self._listeners.append(listener)
-        else:  # a short answer: what is noted of its end must not hold up its beginning
+        self._listeners.append(listener)
+        if self._end is not None and len(self._listeners) == 1:
+            # A short answer: what is noted of its end must not hold up its beginning.
             loop = asyncio.get_running_loop()
-            loop.call_soon(listener, self._end, context=self._context)
+            loop.call_soon(self._tell_all, self._end, context=self._context)
 
     def tell(self, *, is_whole: bool = False, failure: ProviderError | None = None) -> None:
         """The stream is over; only the first word counts."""
