@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.access import tables
 from sitebrook.access.keys import (
@@ -79,13 +80,22 @@ class MintedVisitor:
     site: Site
 
 
+class _KnownKey(NamedTuple):
+    """A key and its site, read together: who asks alone has to wait for both."""
+
+    key: Key
+    site: Site
+
+
+_FindKey = Callable[[AsyncConnection, str], Awaitable[Key | None]]
+
+
 class Gate:
     """Turns credentials into callers; answers repeat look-ups from memory for one second."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._keys: _Cache[Key | None] = _Cache()
-        self._sites: _Cache[Site | None] = _Cache()
+        self._keys: _Cache[_KnownKey | None] = _Cache()
         self._secrets: _Cache[tuple[SigningSecret, ...]] = _Cache()
         self._origins: _Cache[frozenset[str]] = _Cache()
 
@@ -103,12 +113,12 @@ class Gate:
             )
         if not bearer.startswith((SECRET_PREFIX, PUBLISHABLE_PREFIX)):
             raise NotAuthenticated("Keys of this server begin with sk- or pk-.")
-        key = self._keys.get(bearer)
-        if key is None:
-            key = await self._keys.load(bearer, lambda: self._read_key(bearer))
-        if key is None or key.revoked_at is not None:
+        known = self._keys.get(bearer)
+        if known is None:
+            known = await self._keys.load(bearer, lambda: self._read_key(find_key, bearer))
+        if known is None or known.key.revoked_at is not None:
             raise NotAuthenticated("This key does not exist or was revoked.")
-        site = self._sites.get(key.site_id) or await self._find_site(key.site_id)
+        key, site = known.key, known.site
         _check_origin(site, credentials, is_required=key.role == "publishable")
         return Caller(site, key.id, key.role, credentials.origin)
 
@@ -199,10 +209,10 @@ class Gate:
 
     async def _find_key_by_id(self, key_id: str) -> tuple[Key, Site]:
         """The key that a token or ticket was made with, and its site."""
-        key = await self._keys.load(key_id, lambda: self._read_key_by_id(key_id))
-        if key is None or key.revoked_at is not None:
+        known = await self._keys.load(key_id, lambda: self._read_key(find_key_by_id, key_id))
+        if known is None or known.key.revoked_at is not None:
             raise NotAuthenticated("The key that this was made with was revoked.")
-        return key, await self._find_site(key.site_id)
+        return known.key, known.site
 
     @staticmethod
     def _known_visitor(
@@ -217,26 +227,14 @@ class Gate:
         is_same = token.site_id == caller.site.id and token.origin == caller.origin
         return token.visitor_id if is_same else None
 
-    async def _find_site(self, site_id: str) -> Site:
-        site = await self._sites.load(site_id, lambda: self._read_site(site_id))
-        if site is None:
-            raise NotAuthenticated("The site of this key does not exist.")
-        return site
-
     async def _load_secrets(self) -> tuple[SigningSecret, ...]:
         return await self._secrets.load("", self._read_secrets)
 
-    async def _read_key(self, value: str) -> Key | None:
+    async def _read_key(self, find: _FindKey, name: str) -> _KnownKey | None:
         async with self._database.begin() as connection:
-            return await find_key(connection, value)
-
-    async def _read_key_by_id(self, key_id: str) -> Key | None:
-        async with self._database.begin() as connection:
-            return await find_key_by_id(connection, key_id)
-
-    async def _read_site(self, site_id: str) -> Site | None:
-        async with self._database.begin() as connection:
-            return await find_site(connection, site_id)
+            key = await find(connection, name)
+            site = None if key is None else await find_site(connection, key.site_id)
+        return None if key is None or site is None else _KnownKey(key, site)
 
     async def _read_secrets(self) -> tuple[SigningSecret, ...]:
         async with self._database.begin() as connection:
