@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from sitebrook.access import tables
 from sitebrook.access.keys import (
+    KEY_COLUMNS,
     PUBLISHABLE_PREFIX,
     SECRET_PREFIX,
     Key,
-    find_key,
-    find_key_by_id,
+    to_sha256,
 )
-from sitebrook.access.sites import Site, find_site
+from sitebrook.access.sites import Site, to_site
 from sitebrook.access.tickets import Ticket, TicketHolder, create_ticket, take_ticket
 from sitebrook.access.tokens import (
     RENEWAL_LIFETIME,
@@ -36,6 +36,7 @@ from sitebrook.access.tokens import (
     to_token,
 )
 from sitebrook.db.engine import Database
+from sitebrook.db.pipeline import BINARY, Statement
 from sitebrook.db.tables import now
 from sitebrook.errors import NotAuthenticated, NotPermitted
 from sitebrook.ids import new_id
@@ -81,13 +82,18 @@ class MintedVisitor:
 
 
 class _KnownKey(NamedTuple):
-    """A key and its site, read together: who asks alone has to wait for both."""
-
     key: Key
     site: Site
 
 
-_FindKey = Callable[[AsyncConnection, str], Awaitable[Key | None]]
+def _to_sql(column: ColumnElement[Any]) -> str:
+    """A key with its site as one statement in one flight: a lone visitor waits for them."""
+    query = select(*KEY_COLUMNS, *tables.site.c).join(tables.site).where(column == bindparam("it"))
+    return str(query.compile(dialect=PGDialect(paramstyle="numeric_dollar")))
+
+
+_BY_VALUE: Final = _to_sql(tables.key.c.sha256)
+_BY_ID: Final = _to_sql(tables.key.c.id)
 
 
 class Gate:
@@ -115,7 +121,8 @@ class Gate:
             raise NotAuthenticated("Keys of this server begin with sk- or pk-.")
         known = self._keys.get(bearer)
         if known is None:
-            known = await self._keys.load(bearer, lambda: self._read_key(find_key, bearer))
+            sent = Statement(_BY_VALUE, (to_sha256(bearer),), (BINARY,))
+            known = await self._keys.load(bearer, lambda: self._read_key(sent))
         if known is None or known.key.revoked_at is not None:
             raise NotAuthenticated("This key does not exist or was revoked.")
         key, site = known.key, known.site
@@ -209,7 +216,8 @@ class Gate:
 
     async def _find_key_by_id(self, key_id: str) -> tuple[Key, Site]:
         """The key that a token or ticket was made with, and its site."""
-        known = await self._keys.load(key_id, lambda: self._read_key(find_key_by_id, key_id))
+        sent = Statement(_BY_ID, (key_id.encode(),))
+        known = await self._keys.load(key_id, lambda: self._read_key(sent))
         if known is None or known.key.revoked_at is not None:
             raise NotAuthenticated("The key that this was made with was revoked.")
         return known.key, known.site
@@ -230,11 +238,13 @@ class Gate:
     async def _load_secrets(self) -> tuple[SigningSecret, ...]:
         return await self._secrets.load("", self._read_secrets)
 
-    async def _read_key(self, find: _FindKey, name: str) -> _KnownKey | None:
-        async with self._database.begin() as connection:
-            key = await find(connection, name)
-            site = None if key is None else await find_site(connection, key.site_id)
-        return None if key is None or site is None else _KnownKey(key, site)
+    async def _read_key(self, statement: Statement) -> _KnownKey | None:
+        async with self._database.pipelined() as snapshot:
+            (rows,) = await snapshot.send(statement, ends=True).rows()
+        if not rows:
+            return None
+        count = len(KEY_COLUMNS)
+        return _KnownKey(Key(*rows[0][:count]), to_site(rows[0][count:]))
 
     async def _read_secrets(self) -> tuple[SigningSecret, ...]:
         async with self._database.begin() as connection:

@@ -58,14 +58,14 @@ async def create_key(
         "sha256": to_sha256(value),
         "publishable_value": value if role == "publishable" else None,
     }
-    statement = insert(tables.key).values(values).returning(*_COLUMNS)
+    statement = insert(tables.key).values(values).returning(*KEY_COLUMNS)
     return NewKey(Key(*(await connection.execute(statement)).one()), value)
 
 
 async def list_keys(connection: AsyncConnection, site_id: str) -> list[Key]:
     """The site's keys, oldest first, revoked ones too."""
     statement = (
-        select(*_COLUMNS)
+        select(*KEY_COLUMNS)
         .where(tables.key.c.site_id == site_id)
         .order_by(tables.key.c.created_at, tables.key.c.id)
     )
@@ -74,14 +74,8 @@ async def list_keys(connection: AsyncConnection, site_id: str) -> list[Key]:
 
 async def find_key(connection: AsyncConnection, value: str) -> Key | None:
     """The key with this value, revoked or not, or None."""
-    statement = select(*_COLUMNS).where(tables.key.c.sha256 == to_sha256(value))
+    statement = select(*KEY_COLUMNS).where(tables.key.c.sha256 == to_sha256(value))
     row = (await connection.execute(statement)).first()
-    return None if row is None else Key(*row)
-
-
-async def find_key_by_id(connection: AsyncConnection, key_id: str) -> Key | None:
-    """The key with this id, revoked or not, or None."""
-    row = (await connection.execute(select(*_COLUMNS).where(tables.key.c.id == key_id))).first()
     return None if row is None else Key(*row)
 
 
@@ -101,7 +95,7 @@ async def revoke_key(connection: AsyncConnection, key_id_or_prefix: str) -> Key:
         )
     statement = update(key).where(key.c.id == ids[0], key.c.revoked_at.is_(None))
     await connection.execute(statement.values(revoked_at=now()))
-    row = await connection.execute(select(*_COLUMNS).where(key.c.id == ids[0]))
+    row = await connection.execute(select(*KEY_COLUMNS).where(key.c.id == ids[0]))
     return Key(*row.one())
 
 
@@ -110,7 +104,7 @@ def to_sha256(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
 
 
-_COLUMNS: Final = (
+KEY_COLUMNS: Final = (
     tables.key.c.id,
     tables.key.c.site_id,
     tables.key.c.role,

@@ -73,7 +73,7 @@ async def create_site(connection: AsyncConnection, new: NewSite) -> Site:
         "starters": list(new.starters),
     }
     statement = insert(tables.site).values(values).returning(*tables.site.c)
-    return _to_site((await connection.execute(statement)).one())
+    return to_site((await connection.execute(statement)).one())
 
 
 async def find_site(connection: AsyncConnection, name_or_id: str) -> Site | None:
@@ -81,13 +81,13 @@ async def find_site(connection: AsyncConnection, name_or_id: str) -> Site | None
     site = tables.site
     statement = select(site).where((site.c.name == name_or_id) | (site.c.id == name_or_id))
     row = (await connection.execute(statement)).first()
-    return None if row is None else _to_site(row)
+    return None if row is None else to_site(row)
 
 
 async def list_sites(connection: AsyncConnection) -> list[Site]:
     """All sites, oldest first."""
     statement = select(tables.site).order_by(tables.site.c.created_at, tables.site.c.id)
-    return [_to_site(row) for row in await connection.execute(statement)]
+    return [to_site(row) for row in await connection.execute(statement)]
 
 
 def to_origin(text: str) -> str:
@@ -105,7 +105,8 @@ def to_origin(text: str) -> str:
     return origin
 
 
-def _to_site(row: Sequence[object]) -> Site:
+def to_site(row: Sequence[object]) -> Site:
+    """The site of a row of its table."""
     values = dict(zip(tables.site.c.keys(), row, strict=True))
     values["allowed_origins"] = tuple(values["allowed_origins"])  # pyright: ignore[reportArgumentType]
     values["starters"] = tuple(values["starters"])  # pyright: ignore[reportArgumentType]

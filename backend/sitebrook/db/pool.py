@@ -1,12 +1,12 @@
-"""A pool of connections that are given out in turn and answered just before."""
+"""A pool of connections that are given out in turn, none that is known to have ended."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+import select
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import psycopg
 from pgvector import HalfVector
@@ -29,9 +29,6 @@ from sitebrook.db.connect import (
 )
 from sitebrook.errors import StartError
 
-_TRUSTED_S: Final = 1.0
-_USED_AT: Final = "used_at"
-
 
 class Pool:
     """So many connections with the same options beside the usual ones; waits are bounded."""
@@ -50,7 +47,6 @@ class Pool:
         # connection after the other would keep them waiting until they give up.
         self._turns = asyncio.Semaphore(size)
         event.listen(self._engine.sync_engine, "connect", _send_vectors_binary)
-        event.listen(self._engine.sync_engine, "checkin", _note_use)
         event.listen(self._engine.sync_engine, "checkout", self._check_idle)
 
     @property
@@ -86,7 +82,7 @@ class Pool:
         await self._engine.dispose()
 
     async def _connect(self) -> AsyncConnection:
-        """A connection that answered just now, with the turn that is to be given back with it.
+        """A connection that is open as far as one can see, with the turn to be given back with it.
 
         The wait for both is bounded.
         """
@@ -103,20 +99,28 @@ class Pool:
             raise
 
     def _check_idle(
-        self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+        self, connection: DBAPIConnection, _record: ConnectionPoolEntry, _proxy: object
     ) -> None:
-        """Asks a connection whether it is alive, unless it was used within the last second.
+        """Asks a connection whether it is alive when something has come while it was idle.
 
+        That may be its end: the server's, or that the kernel found the host to be gone.
         ``pool_pre_ping`` would ask at every use, which costs as much as a small query.
         """
-        used_at = record.info.get(_USED_AT)
-        if used_at is None or time.monotonic() - used_at < _TRUSTED_S:
+        if not _has_news(connection):
             return
         dialect = self._engine.dialect
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error:
             raise InvalidatePoolError from None
+
+
+def _has_news(connection: DBAPIConnection) -> bool:
+    """Whether there is something to read from a connection on which nothing was asked."""
+    driver = cast("psycopg.AsyncConnection[Any]", cast("Any", connection).driver_connection)
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def to_psycopg_url(url: str) -> str:
@@ -151,7 +155,3 @@ class _HalfVectorDumper(Dumper):
 def _send_vectors_binary(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     driver = cast("psycopg.AsyncConnection[Any]", connection.driver_connection)
     driver.adapters.register_dumper(HalfVector, _HalfVectorDumper)
-
-
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info[_USED_AT] = time.monotonic()

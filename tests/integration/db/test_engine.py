@@ -117,3 +117,23 @@ async def test_snapshots_leave_connections_for_others(database_url: str) -> None
 async def use_snapshot(database: Database) -> int:
     async with database.begin_snapshot() as snapshot:
         return (await snapshot.execute(text("SELECT 1"))).scalar_one()
+
+
+async def test_a_connection_that_ended_while_it_was_idle_is_replaced(database_url: str) -> None:
+    database = Database(database_url, pool_size=2)  # one for snapshots, one for all else
+    who = text("SELECT pg_backend_pid()")
+    for begin in (database.begin, database.begin_snapshot):
+        async with begin() as connection:
+            first = (await connection.execute(who)).scalar_one()
+        async with begin() as connection:
+            assert (await connection.execute(who)).scalar_one() == first
+        other = Database(database_url)
+        async with other.begin() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+            gone = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid")
+            while (await connection.execute(gone, {"pid": first})).first() is not None:
+                await asyncio.sleep(0.01)
+        await other.aclose()
+        async with begin() as connection:
+            assert (await connection.execute(who)).scalar_one() != first
+    await database.aclose()
