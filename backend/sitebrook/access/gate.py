@@ -236,7 +236,7 @@ class Gate:
         return token.visitor_id if is_same else None
 
     async def _load_secrets(self) -> tuple[SigningSecret, ...]:
-        return await self._secrets.load("", self._read_secrets)
+        return await self._secrets.load("", lambda: load_signing_secrets(self._database))
 
     async def _read_key(self, statement: Statement) -> _KnownKey | None:
         async with self._database.pipelined() as snapshot:
@@ -245,10 +245,6 @@ class Gate:
             return None
         count = len(KEY_COLUMNS)
         return _KnownKey(Key(*rows[0][:count]), to_site(rows[0][count:]))
-
-    async def _read_secrets(self) -> tuple[SigningSecret, ...]:
-        async with self._database.begin() as connection:
-            return await load_signing_secrets(connection)
 
     async def _read_origins(self) -> frozenset[str]:
         async with self._database.begin() as connection:

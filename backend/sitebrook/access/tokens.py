@@ -10,15 +10,18 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.access import tables
+from sitebrook.db.engine import Database
+from sitebrook.db.pipeline import Statement
 from sitebrook.db.tables import now
 from sitebrook.errors import NotAuthenticated
 from sitebrook.ids import new_id
@@ -29,6 +32,7 @@ RENEWAL_LIFETIME: Final = timedelta(days=90)
 _SECRET_ROTATION: Final = timedelta(days=30)
 _MAX_TOKEN_CHARACTERS: Final = 2048
 _ROTATION_LOCK: Final = 0x51_7E_B0_02
+_SECRETS: Final = "SELECT id, value, created_at FROM signing_secret ORDER BY created_at DESC, id"
 
 
 class VisitorToken(msgspec.Struct, frozen=True):
@@ -55,24 +59,30 @@ class SigningSecret:
         return hmac.digest(self.value, message, hashlib.sha256)
 
 
-async def load_signing_secrets(connection: AsyncConnection) -> tuple[SigningSecret, ...]:
+async def load_signing_secrets(database: Database) -> tuple[SigningSecret, ...]:
     """All secrets that still verify, newest first; makes a new one when the newest is too old."""
-    found = await _read_secrets(connection)
-    if found and found[0].created_at > now() - _SECRET_ROTATION:
+    async with database.pipelined() as snapshot:
+        (rows,) = await snapshot.send(Statement(_SECRETS), ends=True).rows()
+    found = tuple(SigningSecret(*row) for row in rows)
+    if _has_fresh(found):
         return found
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ROTATION_LOCK})
-    found = await _read_secrets(connection)
-    if not found or found[0].created_at <= now() - _SECRET_ROTATION:
-        values = {"id": new_id("sig"), "value": secrets.token_bytes(32)}
-        await connection.execute(insert(tables.signing_secret).values(values))
+    async with database.begin() as connection:
+        lock = text("SELECT pg_advisory_xact_lock(:lock)")
+        await connection.execute(lock, {"lock": _ROTATION_LOCK})
         found = await _read_secrets(connection)
+        if not _has_fresh(found):
+            values = {"id": new_id("sig"), "value": secrets.token_bytes(32)}
+            await connection.execute(insert(tables.signing_secret).values(values))
+            found = await _read_secrets(connection)
     return found
 
 
 async def _read_secrets(connection: AsyncConnection) -> tuple[SigningSecret, ...]:
-    secret = tables.signing_secret
-    statement = select(secret).order_by(secret.c.created_at.desc(), secret.c.id)
-    return tuple(SigningSecret(*row) for row in await connection.execute(statement))
+    return tuple(SigningSecret(*row) for row in await connection.execute(text(_SECRETS)))
+
+
+def _has_fresh(found: Sequence[SigningSecret]) -> bool:
+    return bool(found) and found[0].created_at > now() - _SECRET_ROTATION
 
 
 def to_token(token: VisitorToken, secret: SigningSecret) -> str:

@@ -52,8 +52,7 @@ async def _sign(url: str, facts: dict[str, Any]) -> str:
     """A token as the server would have signed it."""
     database = Database(url)
     try:
-        async with database.begin() as connection:
-            secrets = await load_signing_secrets(connection)
+        secrets = await load_signing_secrets(database)
     finally:
         await database.aclose()
     secret = next(one for one in secrets if one.id == facts["secret_id"])
