@@ -6,12 +6,12 @@ import asyncio
 import select
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
 from pgvector import HalfVector
 from psycopg.adapt import Dumper
-from psycopg.pq import Format
+from psycopg.pq import Format, TransactionStatus
 from sqlalchemy import event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
@@ -28,6 +28,8 @@ from sitebrook.db.connect import (
     no_database,
 )
 from sitebrook.errors import StartError
+
+_BUSY: Final = TransactionStatus.ACTIVE
 
 
 class Pool:
@@ -65,7 +67,11 @@ class Pool:
             connection = await self._connect()
             try:
                 async with aclosing(connection), connection.begin():
-                    yield connection
+                    try:
+                        yield connection
+                    except BaseException:
+                        await _drop_if_busy(connection)
+                        raise
             finally:
                 self._turns.release()
         except PoolTimeout:
@@ -113,6 +119,15 @@ class Pool:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error:
             raise InvalidatePoolError from None
+
+
+async def _drop_if_busy(connection: AsyncConnection) -> None:
+    """Closes a connection that was left in the middle of a COPY: it could not even roll back."""
+    if connection.invalidated:
+        return
+    driver = (await connection.get_raw_connection()).driver_connection
+    if cast("psycopg.AsyncConnection[Any]", driver).info.transaction_status == _BUSY:
+        await connection.invalidate()
 
 
 def _has_news(connection: DBAPIConnection) -> bool:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import cast
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -136,4 +138,30 @@ async def test_a_connection_that_ended_while_it_was_idle_is_replaced(database_ur
         await other.aclose()
         async with begin() as connection:
             assert (await connection.execute(who)).scalar_one() != first
+    await database.aclose()
+
+
+async def test_who_is_cancelled_in_a_copy_is_cancelled_and_leaves_no_busy_connection(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=2)
+    begun = asyncio.Event()
+
+    async def copy() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("CREATE TABLE note (word TEXT)"))
+            raw = await connection.get_raw_connection()
+            driver = cast("psycopg.AsyncConnection", raw.driver_connection)
+            driver.pgconn.send_query(b"COPY note FROM STDIN")
+            begun.set()
+            await asyncio.sleep(60)
+
+    copying = asyncio.create_task(copy())
+    await begun.wait()
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    async with database.begin() as connection:
+        found = await connection.execute(text("SELECT to_regclass('note')"))
+        assert found.scalar_one() is None
     await database.aclose()
