@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, select
 
 from sitebrook.db.engine import Database
-from sitebrook.errors import NotFound
+from sitebrook.errors import InvalidRequest, NotFound
 from sitebrook.ids import is_id
 from sitebrook.jobs.job import Job, Status
 from sitebrook.jobs.tables import job
@@ -37,9 +37,14 @@ _COLUMNS = tuple(job.c[name] for name in Job.__slots__)
 
 
 async def list_jobs(database: Database, query: JobQuery) -> JobPage:
-    """A page of jobs. An ``after`` that is no job of the site gives an empty one."""
-    if query.after is not None and not is_id(query.after):
-        return JobPage((), has_more=False)
+    """A page of jobs. Raises InvalidRequest for an ``after`` that is no job of the site."""
+    if query.after is not None:
+        last = await find_job(database, query.after, site_id=query.site_id)
+        if last is None:
+            raise InvalidRequest(
+                "There is no such job, or it was cleaned away; list from the start again.",
+                param="after",
+            )
     async with database.begin() as connection:
         rows = (await connection.execute(_to_statement(query))).mappings().all()
     return JobPage(tuple(map(_to_job, rows[: query.limit])), len(rows) > query.limit)

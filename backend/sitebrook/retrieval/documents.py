@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from sitebrook.db.engine import Database
+from sitebrook.errors import InvalidRequest
 from sitebrook.ids import is_id
 from sitebrook.retrieval.knowledge import count_up
 from sitebrook.retrieval.locking import lock_knowledge
@@ -72,19 +73,21 @@ async def list_documents(
 ) -> DocumentPage:
     """The site's documents, newest first, those after the document ``after``.
 
-    An ``after`` that is not one of the site's documents gives an empty page.
+    Raises InvalidRequest for an ``after`` that is not, or no longer, one of them: an empty page
+    would say that there are no more.
     """
-    if after is not None and not is_id(after):
-        return DocumentPage((), has_more=False)
     mine = document.c.site_id == site_id
     age = tuple_(document.c.created_at, document.c.id)
     query = select(*_COLUMNS).where(mine).limit(limit + 1)
     query = query.order_by(document.c.created_at.desc(), document.c.id.desc())
     if after is not None:
-        last = document.alias("last")
-        is_last = and_(last.c.site_id == site_id, last.c.id == after)
-        place = select(last.c.created_at, last.c.id).where(is_last).subquery()
-        query = query.where(age < tuple_(*(select(column).scalar_subquery() for column in place.c)))
+        last = await find_document(database, site_id, after)
+        if last is None:
+            raise InvalidRequest(
+                "There is no such document, or it was removed; list from the start again.",
+                param="after",
+            )
+        query = query.where(age < tuple_(literal(last.created_at), literal(last.id)))
     async with database.begin() as connection:
         rows = (await connection.execute(query)).all()
     return DocumentPage(tuple(map(_to_document, rows[:limit])), len(rows) > limit)
