@@ -109,6 +109,14 @@ async def upload_documents(
     """
     if not 0 < len(data) <= _MAX_FILES:
         raise InvalidRequest(f"Send 1 to {_MAX_FILES} files.", param="files")
+    names = [file.filename for file in data]
+    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+    if twice is not None:
+        raise InvalidRequest(
+            f"Two files are named '{twice}', and the second would replace the first; send each "
+            "under a name of its own.",
+            param="files",
+        )
     raws = [RawDocument(file.filename, await file.read(), file.content_type) for file in data]
     taken_in = await _take_in(parts, server.site, raws, wait_s)
     if isinstance(taken_in, Job):

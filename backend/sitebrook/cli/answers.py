@@ -26,9 +26,13 @@ _TEXT_CHARACTERS: Final = 300
 @click.pass_obj
 def ask(settings: Settings, question: str, **options: Any) -> None:
     """Answer a question from the site's documents, with its sources."""
+    _check_question(question)
+    run_command(_ask(settings, question, options["site_name"], options["model"]))
+
+
+def _check_question(question: str) -> None:
     if not question.strip():
         raise click.UsageError("The question is empty.")
-    run_command(_ask(settings, question, options["site_name"], options["model"]))
 
 
 async def _ask(settings: Settings, text: str, site_name: str | None, model: str | None) -> None:
@@ -59,6 +63,7 @@ def _print_sources(citations: tuple[Citation, ...]) -> None:
 @click.pass_obj
 def search(settings: Settings, question: str, **options: Any) -> None:
     """Show the passages that a question finds, best first."""
+    _check_question(question)
     run_command(_search(settings, question, options))
 
 

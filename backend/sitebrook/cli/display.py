@@ -15,6 +15,7 @@ from sitebrook.ingestion.ingest import Progress
 from sitebrook.jobs.job import Job
 
 _PATH_CHARACTERS: Final = 48
+_REFUSED: Final = "The document is refused: "
 
 
 class Display:
@@ -32,9 +33,10 @@ class Display:
     def show_one(self, done: int, total: int, name: str, outcome: str) -> None:
         """Shows one file or page of so many that is done."""
         if self._bar is None or self._task is None:
-            sys.stderr.write(f"[{done}/{total}] {outcome}{f': {name}' if name else ''}\n")
+            shown = f": {to_line(name)}" if name else ""
+            sys.stderr.write(f"[{done}/{total}] {outcome}{shown}\n")
             return
-        shown = name[-_PATH_CHARACTERS:]
+        shown = to_line(name)[-_PATH_CHARACTERS:]
         self._bar.update(self._task, completed=done, total=total, description=shown)
 
     def show_job(self, job: Job) -> None:
@@ -52,8 +54,18 @@ class Display:
                 self._task,
                 completed=told["done"],
                 total=told["total"],
-                description=f"{told['stage']} {name[-_PATH_CHARACTERS:]}",
+                description=f"{told['stage']} {to_line(name)[-_PATH_CHARACTERS:]}",
             )
+
+
+def to_refusal(source: str, reason: str) -> str:
+    """What a command says of a file that was refused."""
+    return f"refused: {to_line(source)}: {reason.removeprefix(_REFUSED)}"
+
+
+def to_line(name: str) -> str:
+    """A name as part of one line: what is not to be seen is written as in Python."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import click
 from sitebrook.access.sites import Site
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import leave_to_workers
-from sitebrook.cli.display import open_display
+from sitebrook.cli.display import open_display, to_refusal
 from sitebrook.cli.following import follow_to_end
 from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.websites import find_or_add_website, read_website, start_crawl
@@ -125,7 +125,7 @@ async def _take_in(
 def _print_refused(refused: Sequence[tuple[str, str]], *, is_beside: bool = False) -> None:
     """Prints why files were refused; beside the output where that is the ids of jobs."""
     for path, reason in refused:
-        click.echo(f"refused: {path}: {reason}", err=is_beside)
+        click.echo(to_refusal(path, reason), err=is_beside)
 
 
 def _print_summary(report: IngestReport) -> None:

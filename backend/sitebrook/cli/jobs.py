@@ -13,7 +13,7 @@ import msgspec
 from sitebrook.access.sites import list_sites
 from sitebrook.cli.administration import site_option
 from sitebrook.cli.detaching import warn_without_worker
-from sitebrook.cli.display import open_display
+from sitebrook.cli.display import open_display, to_refusal
 from sitebrook.cli.job_notes import to_note, to_outcome, to_progress, to_refusals
 from sitebrook.cli.session import choose_site, open_parts, run_command
 from sitebrook.cli.tables import to_table
@@ -98,7 +98,7 @@ def follow_command(settings: Settings, job_id: str) -> None:
     if job.status is Status.FAILED:
         raise SitebrookError(f"{job.id} failed: {job.error_message}")
     for source, reason in to_refusals(job):
-        click.echo(f"refused: {source}: {reason}")
+        click.echo(to_refusal(source, reason))
     outcome = to_outcome(job)
     click.echo(f"{job.id} has succeeded{f': {outcome}' if outcome else ''}.")
 

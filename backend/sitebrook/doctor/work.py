@@ -127,9 +127,10 @@ def check_stats(stats: JobFigures) -> Finding:
     oldest_s = max((one.oldest_s for one in stats.open if one.status == "queued"), default=0.0)
     if not stats.workers:
         if not waiting:
-            return ok(_WORKERS, "None runs now, and no job waits; `sitebrook serve` has one.")
-        return fail(_WORKERS, f"{waiting} jobs wait and no worker is there.", START_A_WORKER)
-    says = f"{stats.workers} seen lately, {waiting} jobs wait."
+            told = "`sitebrook serve` has one, unless SITEBROOK_JOBS_IN_SERVER is false."
+            return ok(_WORKERS, f"None runs now, and no job waits; {told}")
+        return fail(_WORKERS, f"No worker is there; jobs that wait: {waiting}.", START_A_WORKER)
+    says = f"Workers seen lately: {stats.workers}, jobs that wait: {waiting}."
     if oldest_s > _OLD_S:
         advice = "Start more: `sitebrook worker`, or raise SITEBROOK_JOB_CONCURRENCY."
         return warn(_WORKERS, f"{says} The oldest is {oldest_s / 60:.0f} minutes old.", advice)

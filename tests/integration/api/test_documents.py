@@ -55,6 +55,15 @@ def _titles(api: Api, text: str = _ASK) -> set[str]:
     return {one["title"] for one in _answer(api, text)["citations"]}
 
 
+def test_two_files_of_one_name_are_refused_before_one_replaces_the_other(api: Api) -> None:
+    files = [("index.md", "text/markdown", text) for text in (b"# One\n\nA", b"# Two\n\nB")]
+    reply = _upload(api, *files)
+    assert_is_error(reply, 400, param="files")
+    assert "'index.md'" in reply.json["error"]["message"]
+    listed = api.send("GET", f"{_DOCUMENTS}?limit=100", None, api.site.server).json["data"]
+    assert "index.md" not in {one["source"] for one in listed}
+
+
 def test_the_server_answers_from_a_new_document_within_a_second(
     api: Api, add: Callable[..., Any]
 ) -> None:

@@ -121,7 +121,7 @@ def test_a_running_server_and_its_worker_are_seen(database_url: str, env: dict[s
     with running_server(database_url):
         _, found = examine(env)
         assert found["processes"]["says"].endswith("now: 1.")
-        assert found["job workers"]["says"].startswith("1 seen lately")
+        assert found["job workers"]["says"].startswith("Workers seen lately: 1")
         assert found["redis"]["level"] == found["event log"]["level"] == "ok"
 
 
@@ -335,7 +335,7 @@ def test_jobs_that_nobody_works_on(env: dict[str, str], database_url: str) -> No
             "INSERT INTO job (id, kind, queue, priority, rank, arguments)"
             " VALUES ('job_x', 'ingest', 'default', 'normal', 2, '{}')"
         )
-    assert failures(env) == {"job workers": "1 jobs wait and no worker is there."}
+    assert failures(env) == {"job workers": "No worker is there; jobs that wait: 1."}
 
 
 def test_settings_with_which_nothing_starts(env: dict[str, str]) -> None:

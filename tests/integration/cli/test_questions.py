@@ -101,8 +101,9 @@ def test_an_unknown_model_is_one_line(database_url: str, site: Site) -> None:
 
 
 def test_a_question_without_words_is_one_line(database_url: str, site: Site) -> None:
-    refused = refusal("ask", "  ", DATABASE_URL=database_url)
-    assert refused == (2, "Error: The question is empty.")
+    for command in ("ask", "search"):
+        refused = refusal(command, "  ", DATABASE_URL=database_url)
+        assert refused == (2, "Error: The question is empty.")
 
 
 def test_a_failing_provider_is_one_line(database_url: str, site: Site, tmp_path: Path) -> None:
