@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +12,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 from markdown_it import MarkdownIt
 
+from sitebrook.api.http import RequestHead
 from sitebrook.api.static import PAGE_POLICY
 from sitebrook.demo.site import DEMO_NAME, find_demo
 from sitebrook.errors import NotFound
@@ -27,6 +29,7 @@ _HEADERS: Final = {
 }
 # HTML in a document is shown as text, and no image is loaded.
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+_MISSING: Final = "The document was removed since the answer was given, or the link is not whole."
 _LINKS: Final = (
     ("/test-streaming.html", "Streaming test"),
     ("/docs", "API documentation"),
@@ -57,19 +60,25 @@ async def show_demo(parts: NamedDependency[Parts]) -> Response[str]:
 
 @get("/sources/{document_id:str}", include_in_schema=False)
 async def show_source(
-    document_id: FromPath[str], parts: NamedDependency[Parts], signature: FromQuery[str] = ""
+    document_id: FromPath[str],
+    parts: NamedDependency[Parts],
+    head: NamedDependency[RequestHead],
+    signature: FromQuery[str] = "",
 ) -> Response[str]:
     """The text of an uploaded document, for whoever holds a citation's signed link."""
-    missing = NotFound("There is no such source, or its link is not whole.")
-    if not await parts.gate.is_signed_source(document_id, signature):
-        raise missing
-    found = await find_source_text(parts.database, document_id)
-    if found is None:
-        raise missing
-    body = _MARKDOWN.render(found.text)
-    return _render("source.html", title=found.title, language=found.language, body=body)
+    found = None
+    if await parts.gate.is_signed_source(document_id, signature):
+        found = await find_source_text(parts.database, document_id)
+    if found is not None:
+        body = _MARKDOWN.render(found.text)
+        return _render("source.html", title=found.title, language=found.language, body=body)
+    if "text/html" not in (head.get(b"accept") or ""):
+        raise NotFound(_MISSING)
+    body = f"<p>{html.escape(_MISSING)}</p>"
+    title = "This source is not there"
+    return _render("source.html", status=404, title=title, language="en", body=body)
 
 
-def _render(name: str, **context: object) -> Response[str]:
+def _render(name: str, *, status: int = 200, **context: object) -> Response[str]:
     body = _TEMPLATES.get_template(name).render(**context)
-    return Response(body, media_type="text/html", headers=_HEADERS)
+    return Response(body, status_code=status, media_type="text/html", headers=_HEADERS)

@@ -65,7 +65,7 @@ def answer_unreadable() -> Unavailable:
 def answer_unknown() -> NotFound:
     """The error for an answer that is not there for this caller, or no longer."""
     return NotFound(
-        "There is no such answer to resume: it was not asked for with `X-Sitebrook-Resume: 1`, or "
+        "There is no such answer: it was not asked for with `X-Sitebrook-Resume: 1`, or "
         "it has ended too long ago.",
         code="answer_not_found",
     )

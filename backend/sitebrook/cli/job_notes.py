@@ -30,10 +30,14 @@ def to_note(job: Job) -> str:
 
 
 def to_outcome(job: Job) -> str:
-    """What a job that has succeeded counted, like ``2 added, 1 refused``; nothing if nothing."""
+    """What a job that has succeeded counted, like ``2 added, 1 refused``; nothing if nothing.
+
+    And why it ended before its end, where it did.
+    """
     told = _to_facts(job.result)
     counts = [f"{count} {name}" for name, count in told.items() if isinstance(count, int) and count]
-    return ", ".join(counts)
+    stopped = [str(told["stopped"])] if told.get("stopped") else []
+    return "; ".join([", ".join(counts), *stopped] if counts else stopped)
 
 
 def to_refusals(job: Job) -> list[tuple[str, str]]:

@@ -237,6 +237,9 @@ def test_a_source_opens_for_its_own_signature_only(api: Api, add: Callable[..., 
     assert_is_error(api.send("GET", path, None, api.site.server), 404)
     api.send("DELETE", f"{_DOCUMENTS}/{stored['id']}", None, api.site.server)
     assert_is_error(api.send("GET", f"{path}?signature={signature}"), 404)
+    page = api.send("GET", f"{path}?signature={signature}", None, {"accept": "text/html,*/*"})
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert b"The document was removed" in page.body
 
 
 def test_another_sites_document_is_as_unknown_as_one_that_never_was(
