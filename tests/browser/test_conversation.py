@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 from tests.browser.widget import Watch, Widget, opened
@@ -11,8 +14,34 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _QUESTION = "How do I add my own documents?"
 _TITLE = "Adding documents"
-# Takes more than a second, so that there is time to interrupt it.
 _LONG_QUESTION = "How do I put the widget on my page?"
+# Its answer then takes several seconds, so that there is time to interrupt it.
+_SLOW_MOCK = '[[providers]]\nname = "mock"\nkind = "mock"\ndelta_delay_s = 0.1\n'
+
+
+@pytest.fixture(scope="module")
+def slow(
+    server: RunningServer,
+    server_database_url: str,
+    with_redis: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningServer]:
+    """A server beside the other one, over its database, that answers slowly."""
+    settings = slow_mock(tmp_path_factory.mktemp("slow"))
+    with running_server(server_database_url, **settings, **with_redis) as slow:
+        assert server.process.poll() is None
+        yield slow
+
+
+def slow_mock(folder: Path) -> dict[str, str]:
+    file = folder / "sitebrook.toml"
+    file.write_text(_SLOW_MOCK, "utf-8")
+    return {"SITEBROOK_CONFIG": str(file)}
+
+
+async def _move(widget: Widget, server: RunningServer) -> None:
+    await widget.page.goto(f"{server.url}/demo")
+    await widget.open()
 
 
 async def test_a_reload_restores_the_conversation_with_its_sources(widget: Widget, watch: Watch):
@@ -32,7 +61,10 @@ async def test_a_reload_restores_the_conversation_with_its_sources(widget: Widge
     assert watch.problems == []
 
 
-async def test_stop_keeps_the_text_so_far_also_after_a_reload(widget: Widget, watch: Watch):
+async def test_stop_keeps_the_text_so_far_also_after_a_reload(
+    widget: Widget, slow: RunningServer, watch: Watch
+):
+    await _move(widget, slow)
     answer = await widget.send(_LONG_QUESTION)
     await answer.wait_for_text(30)
     await expect(widget.part("send")).to_be_hidden()
@@ -83,7 +115,10 @@ async def test_a_new_conversation_begins_empty_and_stays_the_one_that_is_restore
     await expect(widget.questions).to_have_text(["Which providers can I connect?"])
 
 
-async def test_a_new_conversation_during_an_answer_leaves_nothing_of_it(widget: Widget):
+async def test_a_new_conversation_during_an_answer_leaves_nothing_of_it(
+    widget: Widget, slow: RunningServer
+):
+    await _move(widget, slow)
     answer = await widget.send(_LONG_QUESTION)
     await answer.wait_for_text(20)
     await widget.part("restart").click()
@@ -124,12 +159,17 @@ async def test_the_keyboard_opens_asks_and_closes(server: RunningServer, page: P
 
 
 async def test_an_answer_that_the_server_breaks_off_keeps_its_text_and_can_be_asked_again(
-    server: RunningServer, server_database_url: str, page: Page, with_redis: dict[str, str]
+    server: RunningServer,
+    server_database_url: str,
+    page: Page,
+    with_redis: dict[str, str],
+    tmp_path: Path,
 ):
     port = str(free_port())
     widget = Widget(page)
     # Beside the other server over the same database, where the demo site is made already.
-    with running_server(server_database_url, SITEBROOK_PORT=port, **with_redis) as first:
+    settings = {"SITEBROOK_PORT": port, **with_redis}
+    with running_server(server_database_url, **slow_mock(tmp_path), **settings) as first:
         await page.goto(f"{first.url}/demo")
         await widget.open()
         answer = await widget.send(_LONG_QUESTION)

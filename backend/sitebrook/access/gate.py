@@ -239,7 +239,7 @@ class Gate:
         return await self._secrets.load("", lambda: load_signing_secrets(self._database))
 
     async def _read_key(self, statement: Statement) -> _KnownKey | None:
-        async with self._database.pipelined() as snapshot:
+        async with self._database.look_up() as snapshot:
             (rows,) = await snapshot.send(statement, ends=True).rows()
         if not rows:
             return None

@@ -61,7 +61,7 @@ class SigningSecret:
 
 async def load_signing_secrets(database: Database) -> tuple[SigningSecret, ...]:
     """All secrets that still verify, newest first; makes a new one when the newest is too old."""
-    async with database.pipelined() as snapshot:
+    async with database.look_up() as snapshot:
         (rows,) = await snapshot.send(Statement(_SECRETS), ends=True).rows()
     found = tuple(SigningSecret(*row) for row in rows)
     if _has_fresh(found):

@@ -105,7 +105,7 @@ async def upload_documents(
 ) -> Response[UploadResponse | TakenInLaterResponse]:
     """Adds each file under its name; a file that cannot be read stops no other.
 
-    When none can be read, the request is refused with the first reason.
+    When none can be read, the request is refused with the first reason; two of one name are too.
     """
     if not 0 < len(data) <= _MAX_FILES:
         raise InvalidRequest(f"Send 1 to {_MAX_FILES} files.", param="files")
@@ -113,8 +113,8 @@ async def upload_documents(
     twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if twice is not None:
         raise InvalidRequest(
-            f"Two files are named '{twice}', and the second would replace the first; send each "
-            "under a name of its own.",
+            f"Two files are named '{twice[:100]}', and the second would replace the first; "
+            "send each under a name of its own.",
             param="files",
         )
     raws = [RawDocument(file.filename, await file.read(), file.content_type) for file in data]

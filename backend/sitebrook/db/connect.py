@@ -19,6 +19,7 @@ _VECTOR_SEARCH: Final = "-c hnsw.ef_search=200 -c hnsw.iterative_scan=relaxed_or
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # a serialisation failure, a deadlock
 CONNECT_ARGS: Final[Mapping[str, Any]] = {
     "connect_timeout": CONNECT_S,
+    "client_encoding": "UTF8",
     "fallback_application_name": "sitebrook",
     "options": f"-c statement_timeout={_STATEMENT_S}s {_VECTOR_SEARCH}",
     # A host that vanished is noticed by what was sent to it, or by its silence.

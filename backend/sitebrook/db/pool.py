@@ -14,7 +14,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format, TransactionStatus
 from sqlalchemy import event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
@@ -29,7 +29,7 @@ from sitebrook.db.connect import (
 )
 from sitebrook.errors import StartError
 
-_BUSY: Final = TransactionStatus.ACTIVE
+_NOT_READY: Final = frozenset({TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN})
 
 
 class Pool:
@@ -70,7 +70,7 @@ class Pool:
                     try:
                         yield connection
                     except BaseException:
-                        await _drop_if_busy(connection)
+                        await _drop_unless_ready(connection)
                         raise
             finally:
                 self._turns.release()
@@ -100,7 +100,8 @@ class Pool:
         except BaseException as error:
             if has_turn:
                 self._turns.release()
-            if isinstance(error, TimeoutError):
+            # SQLAlchemy's word for a new connection that has ended at once is InvalidRequestError.
+            if isinstance(error, TimeoutError | InvalidRequestError):
                 raise no_database() from None
             raise
 
@@ -121,12 +122,15 @@ class Pool:
             raise InvalidatePoolError from None
 
 
-async def _drop_if_busy(connection: AsyncConnection) -> None:
-    """Closes a connection that was left in the middle of a COPY: it could not even roll back."""
+async def _drop_unless_ready(connection: AsyncConnection) -> None:
+    """Gives up a connection that could not even roll back, which would hide why it was left.
+
+    It was left in the middle of a COPY, or the driver has closed it as a statement did not end.
+    """
     if connection.invalidated:
         return
     driver = (await connection.get_raw_connection()).driver_connection
-    if cast("psycopg.AsyncConnection[Any]", driver).info.transaction_status == _BUSY:
+    if cast("psycopg.AsyncConnection[Any]", driver).info.transaction_status in _NOT_READY:
         await connection.invalidate()
 
 

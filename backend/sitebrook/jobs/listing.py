@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.errors import InvalidRequest, NotFound
@@ -38,15 +39,9 @@ _COLUMNS = tuple(job.c[name] for name in Job.__slots__)
 
 async def list_jobs(database: Database, query: JobQuery) -> JobPage:
     """A page of jobs. Raises InvalidRequest for an ``after`` that is no job of the site."""
-    if query.after is not None:
-        last = await find_job(database, query.after, site_id=query.site_id)
-        if last is None:
-            raise InvalidRequest(
-                "There is no such job, or it was cleaned away; list from the start again.",
-                param="after",
-            )
     async with database.begin() as connection:
-        rows = (await connection.execute(_to_statement(query))).mappings().all()
+        number = await _find_number(connection, query)
+        rows = (await connection.execute(_to_statement(query, number))).mappings().all()
     return JobPage(tuple(map(_to_job, rows[: query.limit])), len(rows) > query.limit)
 
 
@@ -70,7 +65,25 @@ async def find_site_job(database: Database, site_id: str | None, job_id: str) ->
     return found
 
 
-def _to_statement(query: JobQuery) -> Select[Any]:
+async def _find_number(connection: AsyncConnection, query: JobQuery) -> int | None:
+    """The place of ``after`` among all jobs."""
+    if query.after is None:
+        return None
+    number = None
+    if is_id(query.after):
+        place = select(job.c.number).where(job.c.id == query.after)
+        if query.site_id is not None:
+            place = place.where(job.c.site_id == query.site_id)
+        number = (await connection.execute(place)).scalar_one_or_none()
+    if number is None:
+        raise InvalidRequest(
+            "There is no such job, or it was cleaned away; list from the start again.",
+            param="after",
+        )
+    return int(number)
+
+
+def _to_statement(query: JobQuery, behind: int | None) -> Select[Any]:
     statement = select(*_COLUMNS).order_by(job.c.number.desc()).limit(query.limit + 1)
     for column, value in (
         (job.c.site_id, query.site_id),
@@ -79,12 +92,8 @@ def _to_statement(query: JobQuery) -> Select[Any]:
     ):
         if value is not None:
             statement = statement.where(column == value)
-    if query.after is not None:
-        last = job.alias("last")
-        place = select(last.c.number).where(last.c.id == query.after)
-        if query.site_id is not None:
-            place = place.where(last.c.site_id == query.site_id)
-        statement = statement.where(job.c.number < place.scalar_subquery())
+    if behind is not None:
+        statement = statement.where(job.c.number < behind)
     return statement
 
 

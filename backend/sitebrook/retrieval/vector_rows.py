@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sitebrook.db.engine import Database
 from sitebrook.retrieval.embedder import Vectors
-from sitebrook.retrieval.locking import keep_holder
+from sitebrook.retrieval.locking import lock_knowledge
 
 # What a chunk's vector is made of: its document's title, its headings, its text.
 Embedded = tuple[str, tuple[str, ...], str]
@@ -71,7 +71,7 @@ async def remove_unused(database: Database, site_id: str) -> int:
     values: dict[str, Any] = {"site_id": site_id, "limit": _REMOVED_AT_ONCE}
     while True:
         async with database.begin() as connection:
-            await keep_holder(connection, site_id)
+            await lock_knowledge(connection, site_id)
             count = (await connection.exec_driver_sql(_REMOVE, values)).rowcount
         removed += count
         if count < _REMOVED_AT_ONCE:

@@ -117,7 +117,7 @@ TURNS: Final = Family(
 )
 POOL: Final = Family(
     "sitebrook_database_connections_in_use",
-    "Pooled connections that are in use; searches have a pool of their own",
+    "Pooled connections in use: of searches, of look-ups of keys, of all else",
     "gauge",
     ("pool",),
 )

@@ -11,7 +11,7 @@ from tests.factories import make_site
 from tests.integration.retrieval.stored import EMBEDDER, INDEXER, make_document, store
 
 from sitebrook.db.engine import Database
-from sitebrook.errors import Unavailable
+from sitebrook.errors import InvalidRequest, Unavailable
 from sitebrook.retrieval.documents import (
     delete_documents,
     find_document,
@@ -112,7 +112,8 @@ async def test_pages_of_documents_are_newest_first_and_complete(database: Databa
     assert first.has_more
     assert [one.id for one in rest.documents] == [stored[1].document_id, stored[0].document_id]
     assert not rest.has_more
-    assert (await list_documents(database, site.id, after="doc_unknown")).documents == ()
+    with pytest.raises(InvalidRequest):
+        await list_documents(database, site.id, after="doc_unknown")
 
 
 async def test_another_sites_document_is_not_found_or_deleted(database: Database) -> None:

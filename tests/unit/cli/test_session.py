@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from sitebrook.cli.session import run_command
 from sitebrook.errors import Unavailable
+
+
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c() -> Iterator[None]:
+    """What runs in the background of a shell script inherits that SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 async def _interrupted(failure: type[Exception] | None = None) -> None:
