@@ -90,7 +90,7 @@ class DatabaseSettings:
     pool_size: int = setting(
         10,
         "SITEBROOK_DATABASE_POOL_SIZE",
-        "connections per process, up to four of which are kept for searches",
+        "connections per process; up to four are kept for searches, one for look-ups of keys",
         least=2,
     )
 

@@ -173,7 +173,7 @@ def test_the_exposition_has_every_family_and_no_other(metered: tuple[Api, str]) 
     assert figures(api, "sitebrook_build_info", "version")
     assert figures(api, "process_resident_memory_bytes")[()] > 1e6
     connections = figures(api, "sitebrook_database_connections_max", "pool")
-    assert connections == {("search",): 4, ("other",): 6}
+    assert connections == {("search",): 4, ("other",): 5, ("look_up",): 1}
     assert figures(api, "sitebrook_turns_waiting") == {(): 0}
 
 
