@@ -209,7 +209,8 @@ def _read(said: Iterable[IO[str]]) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     for output in said:
         text = os.pread(output.fileno(), 10_000_000, 0).decode()
-        for line in text.splitlines():
+        whole, _, _ = text.rpartition("\n")  # the last line may be half written
+        for line in whole.splitlines():
             enqueued, began = line.split()
             found.append((float(enqueued), float(began)))
     return sorted(found)
