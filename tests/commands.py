@@ -40,7 +40,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """What ``sitebrook ARGUMENTS`` printed and how it ended, without a terminal.
 
-    Its process is forked from one that has imported the command line: that takes three quarters
+    Its process is forked from one that has imported the command line: that takes two thirds
     of a small command's time. The other functions here start an interpreter, as a shell does.
     """
     words = [str(one) for one in arguments]
