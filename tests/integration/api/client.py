@@ -148,7 +148,7 @@ def assert_is_error(
         assert error["param"] == param, error
 
 
-def poll(read: Any, *, timeout_s: float = 10.0) -> Any:
+def poll(read: Any, *, timeout_s: float = 1.0) -> Any:
     """What ``read`` gives once it is true; fails when that takes longer."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -159,7 +159,7 @@ def poll(read: Any, *, timeout_s: float = 10.0) -> Any:
         time.sleep(0.01)
 
 
-async def apoll(read: Any, *, timeout_s: float = 10.0) -> Any:
+async def apoll(read: Any, *, timeout_s: float = 1.0) -> Any:
     """As ``poll``, beside the running loop."""
     async with asyncio.timeout(timeout_s):
         while not (found := await read()):

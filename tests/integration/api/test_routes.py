@@ -236,7 +236,7 @@ async def test_a_provider_that_rests_is_shown_and_refuses_at_once(api: Api) -> N
         changes = [one["state"] for one in api.server.log_lines if one.get("state")]
         return changes == ["open", "half_open", "closed"]
 
-    assert await apoll(are_logged)
+    assert await apoll(are_logged, timeout_s=2)
 
 
 async def test_a_full_provider_is_passed_over_until_its_caller_leaves(api: Api) -> None:
@@ -258,7 +258,7 @@ async def test_a_full_provider_is_passed_over_until_its_caller_leaves(api: Api) 
     async def is_free() -> bool:
         return (await ask(api, "narrow", "normal")).status == 200
 
-    assert await apoll(is_free)
+    assert await apoll(is_free, timeout_s=2)
 
 
 async def test_a_place_is_free_again_after_each_end(api: Api) -> None:
@@ -290,7 +290,7 @@ async def test_failed_attempts_are_logged_without_the_upstreams_text(api: Api) -
             if one.get("request_id") == request_id and "upstream_model" in one
         ]
 
-    (line,) = await apoll(read)  # the log is written behind the answer
+    (line,) = await apoll(read, timeout_s=2)  # the log is written behind the answer
     assert (line["provider"], line["upstream_model"]) == ("first", "case")
     assert (line["outcome"], line["status"]) == ("refused", 401)
     assert SECRET not in api.server.log

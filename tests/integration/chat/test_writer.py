@@ -68,15 +68,13 @@ async def test_an_answer_that_is_awaited_is_stored_without_collecting_more(
     database: Database, writer: TurnWriter, caller: Caller
 ) -> None:
     await writer.store(answer_to(first_question(caller)))  # opens the connection
-    took_s: list[float] = []
+    since = time.perf_counter()
     for _ in range(10):
         question = first_question(caller)
-        since = time.perf_counter()
         writer.put(question)
         await writer.store(answer_to(question))
-        took_s.append(time.perf_counter() - since)
         assert await turns_of(database, caller, question) == ["Why?", "So."]
-    assert min(took_s) < 0.04  # the collecting alone would be 0.05
+    assert time.perf_counter() - since < 0.4  # ten times the collecting would be 0.5
 
 
 async def test_what_nobody_waits_for_is_there_for_the_next_question(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import statistics
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -137,13 +136,11 @@ async def test_a_redis_that_is_paused(pair: Pair) -> None:
     near, far = pair.attach(pair.writing), pair.attach(pair.reading)
     await asyncio.sleep(0.05)
     pair.server.pause()
-    took_s: list[float] = []
     for _ in range(20):
         began = time.perf_counter()
         pair.emit(5)
-        took_s.append(time.perf_counter() - began)
+        assert time.perf_counter() - began < 0.05
         await asyncio.sleep(0.05)
-    assert statistics.median(took_s) < 0.05  # the machine itself may stop for a moment
     pair.server.resume()
     await pair.until_written()
     await pair.check(near, far)
